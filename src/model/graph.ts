@@ -1,0 +1,231 @@
+/** The LOLA forward pass as steps (spec §1.2), written once for every device. */
+import { appendForward } from "../../kernels/attention/append_forward.ts";
+import { attentionForward } from "../../kernels/attention/attention_forward.ts";
+import { embedForward } from "../../kernels/embed/embed_forward.ts";
+import { logitsForward } from "../../kernels/embed/logits_forward.ts";
+import { matmulForward } from "../../kernels/matmul/matmul_forward.ts";
+import { downForward } from "../../kernels/moe/down_forward.ts";
+import { downRowForward } from "../../kernels/moe/down_row_forward.ts";
+import { orderForward } from "../../kernels/moe/order_forward.ts";
+import { routeForward } from "../../kernels/moe/route_forward.ts";
+import { upForward } from "../../kernels/moe/up_forward.ts";
+import { upRowForward } from "../../kernels/moe/up_row_forward.ts";
+import { normForward } from "../../kernels/norm/norm_forward.ts";
+import { sampleForward } from "../../kernels/sample/sample_forward.ts";
+import { type ModelConfig, moeLayers } from "../checkpoint/config.ts";
+import type { Device, Step, Tensor } from "../device/device.ts";
+import type { Affine, LayerWeights, Norm, Weights } from "./weights.ts";
+
+/** A number, or the name of a variable that each run sets. */
+export type Scalar = number | string;
+
+/** Below this many rows each row reads its own expert; from it on, rows are grouped by expert. */
+const groupedRows = 5;
+
+/** Keys and values of each layer: f32 [B, H, S, D]. */
+export interface Cache {
+  context: number;
+  layers: { k: Tensor; v: Tensor }[];
+}
+
+export function createCache(device: Device, config: ModelConfig, batch: number, context: number): Cache {
+  const shape = [batch, config.heads, context, config.width / config.heads];
+  const tensor = (label: string) => device.tensor({ label, shape, type: "f32" });
+  return {
+    context,
+    layers: Array.from({ length: config.layers }, (_, i) => ({ k: tensor(`cache.${i}.k`), v: tensor(`cache.${i}.v`) })),
+  };
+}
+
+/** Rows on their way through the layers: inputs, the residual stream, scratch, and where the router sent them. */
+export interface Activations {
+  /** Rows that fit, R. */
+  capacity: number;
+  /** u32 [R]: token, sequence in the cache, position in the sequence. */
+  token: Tensor;
+  seq: Tensor;
+  pos: Tensor;
+  /** f32 [R, C]: the residual stream. */
+  x: Tensor;
+  /** Scratch, f32: normalised [R, C], q‖k‖v [R, 3C], attended [R, C], hidden [R, F]. */
+  y: Tensor;
+  qkv: Tensor;
+  attended: Tensor;
+  h: Tensor;
+  /** u32 and f32 [MoE layers, R]: each row's expert and its probability. */
+  expert: Tensor;
+  prob: Tensor;
+  /** Scratch, u32: [R], [E + 1]. */
+  order: Tensor;
+  start: Tensor;
+}
+
+export function createActivations(device: Device, config: ModelConfig, capacity: number): Activations {
+  const { width, inner, experts } = config;
+  const routed = Math.max(1, moeLayers(config).length) * capacity;
+  const floats = (label: string, ...shape: number[]) => device.tensor({ label, shape, type: "f32" });
+  const words = (label: string, ...shape: number[]) => device.tensor({ label, shape, type: "u32" });
+  return {
+    capacity,
+    token: words("token", capacity),
+    seq: words("seq", capacity),
+    pos: words("pos", capacity),
+    x: floats("x", capacity, width),
+    y: floats("y", capacity, width),
+    qkv: floats("qkv", capacity, 3 * width),
+    attended: floats("attended", capacity, width),
+    h: floats("h", capacity, inner),
+    expert: words("expert", routed),
+    prob: floats("prob", routed),
+    order: words("order", capacity),
+    start: words("start", experts + 1),
+  };
+}
+
+/** Tokens in, residual stream out: embedding and all layers, for `rows` rows. */
+export function body(config: ModelConfig, weights: Weights, cache: Cache, a: Activations, rows: Scalar): Step[] {
+  const { width } = config;
+  const embed = weights.wte.parts.map(({ tensor: wte, first, count }) => ({
+    kernel: embedForward,
+    bindings: { token: a.token, pos: a.pos, wte, wpe: weights.wpe, x: a.x },
+    params: { rows, width, first, count },
+  }));
+  const layers = weights.layers.flatMap((layer, i) => [
+    norm(config, layer.norm1, a.x, a.y, rows),
+    product(layer.qkv, a.y, a.qkv, rows),
+    ...attention(config, cache, a, i, rows),
+    product(layer.out, a.attended, a.x, rows, { add: 1 }),
+    norm(config, layer.norm2, a.x, a.y, rows),
+    ...(layer.gate ? experts(config, layer, a, (i - 1) / 2, rows) : dense(layer, a, rows)),
+  ]);
+  return [...embed, ...layers];
+}
+
+/** Residual stream → logits [rows, V] of the rows from `skip` on. */
+export function head(
+  config: ModelConfig,
+  weights: Weights,
+  a: Activations,
+  logits: Tensor,
+  rows: Scalar,
+  skip: Scalar,
+): Step[] {
+  const { width, vocabulary } = config;
+  return [
+    norm(config, weights.norm, a.x, a.y, rows, skip),
+    ...weights.wte.parts.map(({ tensor: wte, first, count }) => ({
+      kernel: logitsForward,
+      bindings: { x: a.y, wte, y: logits },
+      params: { rows, width, vocabulary, first, count },
+    })),
+  ];
+}
+
+/** Where sampling reads and writes. */
+export interface Draw {
+  /** f32 [B, V]. */
+  logits: Tensor;
+  /** u32 [B, V]: 1 where the repetition penalty applies. */
+  seen: Tensor;
+  /** f32 [B]. */
+  logprob: Tensor;
+}
+
+/** Logits → next token and position, into the inputs `next` of the following decode step. */
+export function draw(config: ModelConfig, { logits, seen, logprob }: Draw, next: Activations, rows: Scalar): Step {
+  return {
+    kernel: sampleForward,
+    bindings: { logits, seen, token: next.token, pos: next.pos, logprob },
+    params: {
+      rows,
+      vocabulary: config.vocabulary,
+      allowed: "allowed",
+      top_k: "top_k",
+      temperature: "temperature",
+      top_p: "top_p",
+      min_p: "min_p",
+      penalty: "penalty",
+      seed_low: "seed_low",
+      seed_high: "seed_high",
+      stream: "stream",
+    },
+  };
+}
+
+function norm(config: ModelConfig, { weight, bias }: Norm, x: Tensor, y: Tensor, rows: Scalar, skip: Scalar = 0): Step {
+  return {
+    kernel: normForward,
+    bindings: { x, weight, bias, y },
+    params: { rows, width: config.width, skip, eps: config.normEpsilon },
+  };
+}
+
+function product({ w, b }: Affine, x: Tensor, y: Tensor, rows: Scalar, then: { gelu?: 1; add?: 1 } = {}): Step {
+  const [inner, cols] = w.shape as [number, number];
+  return {
+    kernel: matmulForward,
+    bindings: { x, w, b, y },
+    params: { rows, inner, cols, gelu: then.gelu ?? 0, add: then.add ?? 0 },
+  };
+}
+
+function attention(config: ModelConfig, cache: Cache, a: Activations, layer: number, rows: Scalar): Step[] {
+  const { k, v } = cache.layers[layer]!;
+  const size = config.width / config.heads;
+  const params = { rows, heads: config.heads, head_size: size, context: cache.context };
+  const { qkv, seq, pos } = a;
+  return [
+    { kernel: appendForward, bindings: { qkv, seq, pos, k, v }, params },
+    {
+      kernel: attentionForward,
+      bindings: { qkv, seq, pos, k, v, y: a.attended },
+      params: { ...params, scale: 1 / Math.sqrt(size) },
+    },
+  ];
+}
+
+function dense(layer: LayerWeights, a: Activations, rows: Scalar): Step[] {
+  return [product(layer.up, a.y, a.h, rows, { gelu: 1 }), product(layer.down, a.h, a.x, rows, { add: 1 })];
+}
+
+/** Top-1 mixture: route, then the chosen expert's two matrices, its output scaled by the raw probability. */
+function experts(config: ModelConfig, layer: LayerWeights, a: Activations, moeIndex: number, rows: Scalar): Step[] {
+  const { width, inner, experts: count } = config;
+  const at = moeIndex * a.capacity;
+  const { y, h, x, expert, prob, order, start } = a;
+  const route: Step = {
+    kernel: routeForward,
+    bindings: { x: y, gate: layer.gate!, expert, prob },
+    params: { rows, width, experts: count, at },
+  };
+  const up = { rows, inner: width, cols: inner };
+  const down = { rows, inner, cols: width };
+  if (a.capacity < groupedRows)
+    return [
+      route,
+      ...layer.up.w.parts.map(({ tensor: w, ...part }) => ({
+        kernel: upRowForward,
+        bindings: { x: y, expert, w, b: layer.up.b, h },
+        params: { ...up, ...part, at },
+      })),
+      ...layer.down.w.parts.map(({ tensor: w, ...part }) => ({
+        kernel: downRowForward,
+        bindings: { h, expert, prob, w, b: layer.down.b, y: x },
+        params: { ...down, ...part, at },
+      })),
+    ];
+  return [
+    route,
+    { kernel: orderForward, bindings: { expert, order, start }, params: { rows, experts: count, at } },
+    ...layer.up.w.parts.map(({ tensor: w, ...part }) => ({
+      kernel: upForward,
+      bindings: { x: y, order, start, w, b: layer.up.b, h },
+      params: { ...up, ...part },
+    })),
+    ...layer.down.w.parts.map(({ tensor: w, ...part }) => ({
+      kernel: downForward,
+      bindings: { h, order, start, prob, w, b: layer.down.b, y: x },
+      params: { ...down, ...part, at },
+    })),
+  ];
+}

@@ -1,0 +1,155 @@
+/** Puts a model's weights on a device: which stored tensor goes where, in which type. */
+import { type FloatType, floatBytes, fromFloats, toFloats } from "../base/float.ts";
+import { isMoe, type ModelConfig } from "../checkpoint/config.ts";
+import type { Device, Tensor } from "../device/device.ts";
+
+export interface Affine {
+  /** [K, N], or [E, K, N] for experts. */
+  w: Tensor;
+  /** f32 [N], or [E, N]. */
+  b: Tensor;
+}
+
+export interface Norm {
+  /** f32 [C]. */
+  weight: Tensor;
+  bias: Tensor;
+}
+
+export interface LayerWeights {
+  norm1: Norm;
+  qkv: Affine;
+  out: Affine;
+  norm2: Norm;
+  /** f32 [E, C]; present in MoE layers. */
+  gate?: Tensor;
+  up: Affine;
+  down: Affine;
+}
+
+export interface Weights {
+  /** [V, C]; may be split over several parts. */
+  wte: Tensor;
+  /** [P, C]. */
+  wpe: Tensor;
+  layers: LayerWeights[];
+  norm: Norm;
+}
+
+/** What a source of weights must offer: `src/checkpoint`'s sources do, and so does `random.ts`. */
+export interface WeightSource {
+  typeOf(name: string): FloatType;
+  /** Row-major little-endian bytes in order, in pieces of whole elements. */
+  read(name: string): Iterable<Uint8Array>;
+}
+
+/** A stored tensor's place: element `at` of a device tensor. */
+interface Placement {
+  name: string;
+  target: Tensor;
+  at: number;
+}
+
+/**
+ * Allocates and fills every weight of a model.
+ * Matrices and tables keep their stored type; biases, norms and gates become f32.
+ * @throws LolaError "device" when the device has no room
+ */
+export function loadWeights(device: Device, config: ModelConfig, source: WeightSource): Weights {
+  const { width, inner, experts, vocabulary, context } = config;
+  const placements: Placement[] = [];
+
+  const place = (names: string[], target: Tensor) => {
+    const each = target.shape.reduce((a, b) => a * b, 1) / names.length;
+    placements.push(...names.map((name, i) => ({ name, target, at: i * each })));
+    return target;
+  };
+  const vector = (names: string[], shape: number[]) =>
+    place(names, device.tensor({ label: names[0]!, shape, type: "f32" }));
+  const table = (name: string, shape: number[], split = false) =>
+    place([name], device.tensor({ label: name, shape, type: source.typeOf(name), split }));
+  const matrix = (names: string[], shape: number[]) =>
+    place(
+      names,
+      device.tensor({
+        label: names[0]!,
+        shape,
+        type: commonType(names.map((name) => source.typeOf(name))),
+        layout: "matrix",
+        split: shape.length === 3,
+      }),
+    );
+  const norm = (name: string): Norm => ({
+    weight: vector([`${name}.weight`], [width]),
+    bias: vector([`${name}.bias`], [width]),
+  });
+  const affine = (names: string[], inputs: number, outputs: number): Affine => {
+    const stack = names.length > 1 || names[0]!.includes(".experts.") ? [names.length] : [];
+    return {
+      w: matrix(
+        names.map((name) => `${name}.weight`),
+        [...stack, inputs, outputs],
+      ),
+      b: vector(
+        names.map((name) => `${name}.bias`),
+        [...stack, outputs],
+      ),
+    };
+  };
+
+  const layer = (i: number): LayerWeights => {
+    const at = `h.${i}`;
+    const ff = (part: string) =>
+      isMoe(i)
+        ? Array.from({ length: experts }, (_, e) => `${at}.moe.experts.${e}.${part}`)
+        : [`${at}.mlp.${part}`];
+    return {
+      norm1: norm(`${at}.ln_1`),
+      qkv: affine([`${at}.attn.c_attn`], width, 3 * width),
+      out: affine([`${at}.attn.c_proj`], width, width),
+      norm2: norm(`${at}.ln_2`),
+      ...(isMoe(i) && { gate: vector([`${at}.moe.gate.weight`], [experts, width]) }),
+      up: affine(ff("c_fc"), width, inner),
+      down: affine(ff("c_proj"), inner, width),
+    };
+  };
+
+  const weights: Weights = {
+    wte: table("wte.weight", [vocabulary, width], true),
+    wpe: table("wpe.weight", [context, width]),
+    layers: Array.from({ length: config.layers }, (_, i) => layer(i)),
+    norm: norm("ln_f"),
+  };
+  for (const placement of placements) fill(device, source, placement);
+  return weights;
+}
+
+/** The stored type where all agree, else f32, which holds them all. */
+function commonType(types: FloatType[]): FloatType {
+  return types.every((type) => type === types[0]) ? types[0]! : "f32";
+}
+
+function fill(device: Device, source: WeightSource, { name, target, at }: Placement): void {
+  const stored = source.typeOf(name);
+  const type = target.type as FloatType;
+  let offset = at * floatBytes[type];
+  for (const piece of source.read(name)) {
+    const bytes = stored === type ? piece : fromFloats(toFloats(piece, stored), type);
+    device.upload(target, bytes, offset);
+    offset += bytes.byteLength;
+  }
+}
+
+/** Every tensor of a set of weights. */
+export function* allTensors(weights: Weights): Generator<Tensor> {
+  const norms = (norm: Norm) => [norm.weight, norm.bias];
+  const affine = ({ w, b }: Affine) => [w, b];
+  yield weights.wte;
+  yield weights.wpe;
+  for (const layer of weights.layers) {
+    yield* [...norms(layer.norm1), ...affine(layer.qkv), ...affine(layer.out), ...norms(layer.norm2)];
+    if (layer.gate) yield layer.gate;
+    yield* [...affine(layer.up), ...affine(layer.down)];
+  }
+  yield* norms(weights.norm);
+}
