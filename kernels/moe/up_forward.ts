@@ -26,8 +26,7 @@ export const upForward = defineKernel({
       for (let i = start[e]!; i < start[e + 1]!; i++)
         for (let n = 0; n < cols; n++) {
           let sum = b[e * cols + n]!;
-          for (let k = 0; k < inner; k++)
-            sum += x[order[i]! * inner + k]! * w[((e - first) * inner + k) * cols + n]!;
+          for (let k = 0; k < inner; k++) sum += x[order[i]! * inner + k]! * w[((e - first) * inner + k) * cols + n]!;
           h[i * cols + n] = gelu(sum);
         }
   },

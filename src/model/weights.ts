@@ -1,7 +1,8 @@
 /** Puts a model's weights on a device: which stored tensor goes where, in which type. */
 import { type FloatType, floatBytes, fromFloats, toFloats } from "../base/float.ts";
 import { isMoe, type ModelConfig } from "../checkpoint/config.ts";
-import type { Device, Tensor } from "../device/device.ts";
+import type { ModelSource } from "../checkpoint/source.ts";
+import { type Device, elements, type Tensor } from "../device/device.ts";
 
 export interface Affine {
   /** [K, N], or [E, K, N] for experts. */
@@ -36,12 +37,8 @@ export interface Weights {
   norm: Norm;
 }
 
-/** What a source of weights must offer: `src/checkpoint`'s sources do, and so does `random.ts`. */
-export interface WeightSource {
-  typeOf(name: string): FloatType;
-  /** Row-major little-endian bytes in order, in pieces of whole elements. */
-  read(name: string): Iterable<Uint8Array>;
-}
+/** The part of a model source that holds weights. */
+export type WeightSource = Pick<ModelSource, "tensors" | "read">;
 
 /** A stored tensor's place: element `at` of a device tensor. */
 interface Placement {
@@ -58,23 +55,24 @@ interface Placement {
 export function loadWeights(device: Device, config: ModelConfig, source: WeightSource): Weights {
   const { width, inner, experts, vocabulary, context } = config;
   const placements: Placement[] = [];
+  const typeOf = (name: string) => source.tensors.get(name)!.type;
 
   const place = (names: string[], target: Tensor) => {
-    const each = target.shape.reduce((a, b) => a * b, 1) / names.length;
+    const each = elements(target.shape) / names.length;
     placements.push(...names.map((name, i) => ({ name, target, at: i * each })));
     return target;
   };
   const vector = (names: string[], shape: number[]) =>
     place(names, device.tensor({ label: names[0]!, shape, type: "f32" }));
   const table = (name: string, shape: number[], split = false) =>
-    place([name], device.tensor({ label: name, shape, type: source.typeOf(name), split }));
+    place([name], device.tensor({ label: name, shape, type: typeOf(name), split }));
   const matrix = (names: string[], shape: number[]) =>
     place(
       names,
       device.tensor({
         label: names[0]!,
         shape,
-        type: commonType(names.map((name) => source.typeOf(name))),
+        type: commonType(names.map(typeOf)),
         layout: "matrix",
         split: shape.length === 3,
       }),
@@ -100,9 +98,7 @@ export function loadWeights(device: Device, config: ModelConfig, source: WeightS
   const layer = (i: number): LayerWeights => {
     const at = `h.${i}`;
     const ff = (part: string) =>
-      isMoe(i)
-        ? Array.from({ length: experts }, (_, e) => `${at}.moe.experts.${e}.${part}`)
-        : [`${at}.mlp.${part}`];
+      isMoe(i) ? Array.from({ length: experts }, (_, e) => `${at}.moe.experts.${e}.${part}`) : [`${at}.mlp.${part}`];
     return {
       norm1: norm(`${at}.ln_1`),
       qkv: affine([`${at}.attn.c_attn`], width, 3 * width),
@@ -130,7 +126,7 @@ function commonType(types: FloatType[]): FloatType {
 }
 
 function fill(device: Device, source: WeightSource, { name, target, at }: Placement): void {
-  const stored = source.typeOf(name);
+  const stored = source.tensors.get(name)!.type;
   const type = target.type as FloatType;
   let offset = at * floatBytes[type];
   for (const piece of source.read(name)) {
