@@ -68,8 +68,11 @@ export async function* generate(
     let drawn: Drawn;
     if (ids.length > 0) drawn = await session.next(options);
     else {
-      session.rewind();
-      drawn = await session.feed(prompt, sampling, { ...options, stream });
+      // The last token is fed again even when it is cached: it is what the first draw needs.
+      const kept = Math.min(session.shared(prompt), prompt.length - 1);
+      session.rewind(kept);
+      const rest = Array.prototype.slice.call(prompt, kept);
+      drawn = await session.feed(rest, sampling, { ...options, stream, penalised: prompt });
       prefilled = performance.now();
     }
     ids.push(drawn.id);

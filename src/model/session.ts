@@ -54,9 +54,10 @@ export interface SessionOptions {
 }
 
 export class Session {
-  /** Tokens in the cache. */
-  length = 0;
   readonly context: number;
+  /** Ids in the cache, and the one drawn last, which is not yet in it. */
+  private readonly held: number[] = [];
+  private last = 0;
   private readonly chunk: number;
   private readonly allowed: number;
   private readonly cache: Cache;
@@ -122,9 +123,21 @@ export class Session {
     return { rows, last: rows - 1, allowed: this.allowed, ...samplingValues(greedy, 0) };
   }
 
+  /** Tokens in the cache. */
+  get length(): number {
+    return this.held.length;
+  }
+
   /** Forgets all but the first `length` tokens. */
   rewind(length = 0): void {
-    this.length = Math.min(this.length, length);
+    this.held.length = Math.min(this.held.length, length);
+  }
+
+  /** How many of the first of `ids` are in the cache as they are. */
+  shared(ids: ArrayLike<number>): number {
+    let n = 0;
+    while (n < ids.length && n < this.held.length && ids[n] === this.held[n]) n++;
+    return n;
   }
 
   /**
@@ -141,7 +154,6 @@ export class Session {
     for (let from = 0; from < ids.length; from += this.chunk) {
       const rows = Math.min(this.chunk, ids.length - from);
       this.input(ids, from, rows);
-      this.length += rows;
       const values = { ...this.values, rows, last: rows - 1 };
       if (from + rows < ids.length) {
         await this.device.run(this.fill, values, signalOf(options));
@@ -157,7 +169,7 @@ export class Session {
   /** Feeds the token drawn last, and draws the one after it, with the sampling given to `feed`. */
   async next(options: { logits?: boolean; signal?: AbortSignal } = {}): Promise<Drawn> {
     if (this.length >= this.context) throw full(this.context, 1, this.length);
-    this.length += 1;
+    this.held.push(this.last);
     return this.drawn(this.decode, this.values, this.single, 0, options);
   }
 
@@ -179,7 +191,6 @@ export class Session {
     for (let from = 0; from < ids.length; from += step) {
       const rows = Math.min(step, ids.length - from);
       this.input(ids, from, rows);
-      this.length += rows;
       const read = [logits, this.wide.expert, this.wide.prob];
       const [z, e, p] = await this.device.run(program, { rows }, { read, ...(signal && { signal }) });
       result.logits.set(floats(z!).subarray(0, rows * vocabulary), from * vocabulary);
@@ -211,13 +222,16 @@ export class Session {
         throw new LolaError("usage", `token id ${ids[i]} is outside the vocabulary of ${this.config.vocabulary}`);
   }
 
+  /** Uploads the tokens of the next `rows` rows and their positions, and counts them as held. */
   private input(ids: ArrayLike<number>, from: number, rows: number): void {
-    upload(this.device, this.wide.token, Array.prototype.slice.call(ids, from, from + rows));
+    const tokens = Array.from({ length: rows }, (_, t) => ids[from + t]!);
+    upload(this.device, this.wide.token, tokens);
     upload(
       this.device,
       this.wide.pos,
-      Array.from({ length: rows }, (_, t) => this.length + t),
+      tokens.map((_, t) => this.length + t),
     );
+    this.held.push(...tokens);
   }
 
   private markSeen(ids: ArrayLike<number>): void {
@@ -242,8 +256,9 @@ export class Session {
         `the model's output at position ${this.length - 1} is not finite`,
         "lola models verify MODEL; lola doctor; another --device",
       );
+    this.last = words(token!)[0]!;
     return {
-      id: words(token!)[0]!,
+      id: this.last,
       logprob: log,
       experts: Uint32Array.from(moeLayers(this.config), (_, j) => words(experts!)[j * fed.capacity + row]!),
       ...(logits && { logits: floats(logits) }),
