@@ -13,9 +13,6 @@ export function halfToFloat(h: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-const halves = new Float32Array(65536);
-for (let h = 0; h < 65536; h++) halves[h] = halfToFloat(h);
-
 /** number → IEEE half-precision bits, nearest even; overflow becomes infinity. */
 export function floatToHalf(value: number): number {
   f32[0] = value;
@@ -37,13 +34,13 @@ export function floatToHalf(value: number): number {
 
 /** f16 bits [n] → f32 [n]. */
 export function halvesToFloats(source: Uint16Array, target = new Float32Array(source.length)): Float32Array {
-  for (let i = 0; i < source.length; i++) target[i] = halves[source[i]!]!;
+  target.set(new Float16Array(source.buffer, source.byteOffset, source.length));
   return target;
 }
 
 /** f32 [n] → f16 bits [n], nearest even. */
 export function floatsToHalves(source: Float32Array, target = new Uint16Array(source.length)): Uint16Array {
-  for (let i = 0; i < source.length; i++) target[i] = floatToHalf(source[i]!);
+  new Float16Array(target.buffer, target.byteOffset, target.length).set(source);
   return target;
 }
 

@@ -1,0 +1,120 @@
+/** A `.lola` file as a table of tensors: opened and read chunk by chunk, or written in one pass. */
+import type { Output } from "../base/atomic.ts";
+import { DataError } from "../base/errors.ts";
+import { Sha256, xxh64 } from "../base/hash.ts";
+import type { ByteSource } from "./bytes.ts";
+import { type Chunk, ChunkCoder, writtenChunk } from "./chunk.ts";
+import {
+  type Contents,
+  encodeContents,
+  encodePreamble,
+  padded,
+  planeWidth,
+  preambleBytes,
+  readContents,
+  type StoredTensor,
+} from "./header.ts";
+import { checkName, type TensorStream, tensorBytes } from "./tensor.ts";
+
+export interface Container extends Contents {
+  /**
+   * A tensor's content in order, a chunk at a time, each checked against its hash before it is handed out.
+   * A piece is valid until the next step.
+   * @throws DataError "chunk.…" or "file.padding"
+   */
+  read(name: string): Generator<Uint8Array>;
+  close(): void;
+}
+
+/** Opens a container; the source is closed by `close`, and when opening fails. */
+export function openContainer(source: ByteSource): Container {
+  try {
+    const contents = readContents(source);
+    return {
+      ...contents,
+      read: (name) => readTensor(source, contents.tensors.get(name), name),
+      close: () => source.close(),
+    };
+  } catch (error) {
+    source.close();
+    throw error;
+  }
+}
+
+function* readTensor(source: ByteSource, tensor: StoredTensor | undefined, name: string): Generator<Uint8Array> {
+  if (!tensor) throw new RangeError(`no tensor ${name}`);
+  const reader = source.reader();
+  const coder = new ChunkCoder();
+  for (const [i, chunk] of tensor.chunks.entries()) {
+    const where = `${source.label}: ${name} chunk ${i}`;
+    const bytes = reader(chunk.offset, padded(chunk.stored));
+    for (let at = chunk.stored; at < bytes.length; at++) {
+      if (bytes[at] !== 0) throw new DataError("file.padding", `${where}: the bytes after it are not zero`);
+    }
+    yield coder.unpack(chunk, bytes.subarray(0, chunk.stored), planeWidth(tensor), where);
+  }
+}
+
+export interface WriteOptions {
+  /** `raw` leaves chunks as they are, so that they can be mapped. Default `zstd`. */
+  store?: "zstd" | "raw";
+}
+
+/**
+ * Writes a container in one pass, holding a few chunks in memory.
+ * @param tensors in the order of the file
+ * @returns the table that was written
+ * @throws DataError "tensor.…" for a name or shape that no file may hold, and when the pieces do not add up to the shape
+ */
+export async function writeContainer(
+  output: Output,
+  kind: string,
+  meta: unknown,
+  tensors: Iterable<TensorStream> | AsyncIterable<TensorStream>,
+  options: WriteOptions = {},
+): Promise<StoredTensor[]> {
+  const coder = new ChunkCoder();
+  const buffer = new Uint8Array(writtenChunk);
+  const written: StoredTensor[] = [];
+  output.write(new Uint8Array(preambleBytes));
+  for await (const { name, type, shape, pieces } of tensors) {
+    checkName(name);
+    const bytes = tensorBytes(name, type, shape);
+    const chunks: Chunk[] = [];
+    const content = new Sha256();
+    const flush = (raw: Uint8Array) => {
+      content.update(raw);
+      const { codec, stored } =
+        options.store === "raw" ? { codec: "raw" as const, stored: raw } : coder.pack(raw, planeWidth({ type }));
+      chunks.push({ codec, offset: output.length, stored: stored.length, raw: raw.length, hash: xxh64(stored) });
+      output.write(stored);
+      output.write(new Uint8Array(padded(stored.length) - stored.length));
+    };
+    let [filled, total] = [0, 0];
+    for await (const piece of pieces) {
+      total += piece.length;
+      for (let taken = 0; taken < piece.length; ) {
+        const count = Math.min(buffer.length - filled, piece.length - taken);
+        buffer.set(piece.subarray(taken, taken + count), filled);
+        taken += count;
+        filled += count;
+        if (filled === buffer.length) {
+          flush(buffer);
+          filled = 0;
+        }
+      }
+    }
+    if (filled > 0) flush(buffer.subarray(0, filled));
+    if (total !== bytes)
+      throw new DataError(
+        "tensor.length",
+        `${name}: ${total} bytes came, its shape [${shape.join(", ")}] takes ${bytes}`,
+      );
+    written.push({ name, type, shape, bytes, sha256: content.hex(), chunks });
+  }
+  const header = encodeContents(kind, meta, written);
+  const offset = output.length;
+  output.write(header);
+  output.patch(encodePreamble(header, offset), 0);
+  return written;
+}

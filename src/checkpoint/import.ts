@@ -1,0 +1,121 @@
+/** Import: any model that can be read becomes one `.lola` file, streamed, with its element type kept or changed under watch. */
+import { statSync } from "node:fs";
+import type { Disk } from "../base/disk.ts";
+import { DataError } from "../base/errors.ts";
+import { fromFloats, toFloats } from "../base/float.ts";
+import { version } from "../base/version.ts";
+import type { WriteOptions } from "./container.ts";
+import { saveLola } from "./lola-file.ts";
+import type { ModelSource } from "./source.ts";
+import { type TensorStream, type TensorType, tensorBytes } from "./tensor.ts";
+
+export interface ImportOptions extends WriteOptions {
+  /** Element type of the result; default: each tensor keeps its own. */
+  type?: TensorType;
+  /** Called before each tensor is read. */
+  progress?: (name: string, bytes: number) => void;
+  disk?: Disk;
+}
+
+/** What changing the element type cost one tensor. */
+export interface TensorLoss {
+  name: string;
+  from: TensorType;
+  to: TensorType;
+  elements: number;
+  /** Elements whose value changed. */
+  inexact: number;
+  /** Largest |new − old| / |old| among them. */
+  largestRelative: number;
+}
+
+export interface ImportReport {
+  identity: string;
+  /** Bytes of the new file; of the tensors as they were; of the tensors as they are, unpacked. */
+  fileBytes: number;
+  sourceBytes: number;
+  unpackedBytes: number;
+  /** Tensors that changed in value; empty if all are exact. */
+  losses: TensorLoss[];
+  /** Tensors whose element type changed. */
+  converted: number;
+  notes: string[];
+}
+
+/**
+ * Writes a model to `path`; needs memory for a few chunks, whatever the model's size.
+ * @throws DataError "import.overflow" if a finite weight is too large for the type asked for, and whatever reading or saving throws
+ */
+export async function importModel(
+  source: ModelSource,
+  path: string,
+  options: ImportOptions = {},
+): Promise<ImportReport> {
+  const losses: TensorLoss[] = [];
+  let converted = 0;
+  let [sourceBytes, unpackedBytes] = [0, 0];
+  function* tensors(): Generator<TensorStream> {
+    for (const tensor of source.tensors.values()) {
+      options.progress?.(tensor.name, tensor.bytes);
+      const to = options.type ?? tensor.type;
+      const loss = { name: tensor.name, from: tensor.type, to, elements: 0, inexact: 0, largestRelative: 0 };
+      const pieces = to === tensor.type ? source.read(tensor.name) : convert(source.read(tensor.name), loss);
+      yield { name: tensor.name, type: to, shape: tensor.shape, pieces };
+      sourceBytes += tensor.bytes;
+      unpackedBytes += tensorBytes(tensor.name, to, tensor.shape);
+      if (to !== tensor.type) converted++;
+      if (loss.inexact > 0) losses.push(loss);
+    }
+  }
+  const identity = await saveLola(
+    path,
+    {
+      config: source.config,
+      tokenizer: source.tokenizer,
+      provenance: {
+        made: "import",
+        from: source.provenance.from,
+        version,
+        notes: [...source.provenance.notes, ...(options.type ? [`weights as ${options.type}`] : [])],
+      },
+      tensors: tensors(),
+    },
+    options,
+  );
+  const fileBytes = statSync(path).size;
+  return { identity, fileBytes, sourceBytes, unpackedBytes, losses, converted, notes: [...source.notes] };
+}
+
+/** Pieces of one tensor in another element type; what changed in value is counted in `loss`. */
+function* convert(pieces: Iterable<Uint8Array>, loss: TensorLoss): Generator<Uint8Array> {
+  for (const piece of pieces) {
+    const values = toFloats(piece, loss.from);
+    const bytes = fromFloats(values, loss.to);
+    count(values, toFloats(bytes, loss.to), loss);
+    yield bytes;
+  }
+}
+
+function count(before: Float32Array, after: Float32Array, loss: TensorLoss): void {
+  const start = loss.elements;
+  loss.elements += before.length;
+  // One comparison of all bytes settles the common case.
+  if (Buffer.compare(asBytes(before), asBytes(after)) === 0) return;
+  for (let i = 0; i < before.length; i++) {
+    const [x, y] = [before[i]!, after[i]!];
+    if (x === y || Number.isNaN(x)) continue;
+    if (!Number.isFinite(y)) {
+      throw new DataError(
+        "import.overflow",
+        `${loss.name}: element ${start + i} is ${x}, too large for ${loss.to}`,
+        "--dtype f32 or --dtype bf16",
+      );
+    }
+    loss.inexact++;
+    loss.largestRelative = Math.max(loss.largestRelative, Math.abs(y - x) / Math.abs(x));
+  }
+}
+
+function asBytes(values: Float32Array): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}

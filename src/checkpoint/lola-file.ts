@@ -1,0 +1,112 @@
+/** A model in a `.lola` file: read, written whole, verified. */
+import { saveFile } from "../base/atomic.ts";
+import type { Disk } from "../base/disk.ts";
+import { DataError } from "../base/errors.ts";
+import { Sha256 } from "../base/hash.ts";
+import type { ByteSource } from "./bytes.ts";
+import { type ModelConfig, validateConfig } from "./config.ts";
+import { openContainer, type WriteOptions, writeContainer } from "./container.ts";
+import { asList, asMap, asString } from "./fields.ts";
+import { checkTensors } from "./layout.ts";
+import { identityOf, type ModelSource, type Provenance } from "./source.ts";
+import type { TensorStream } from "./tensor.ts";
+
+/** A `.lola` file as a model, with what only such a file can tell. */
+export interface LolaFile extends ModelSource {
+  /** Bytes of the whole file. */
+  readonly fileBytes: number;
+  /** Bytes that a tensor takes in the file. */
+  storedBytes(name: string): number;
+  /**
+   * Reads everything and checks each chunk and each tensor's SHA-256.
+   * @throws DataError naming the first damage
+   */
+  verify(progress?: (name: string) => void): void;
+}
+
+/**
+ * Opens a model in a `.lola` file; nothing but its header is read.
+ * @throws DataError for anything that FORMAT.md does not allow
+ */
+export function openLola(source: ByteSource): LolaFile {
+  const container = openContainer(source);
+  try {
+    if (container.kind !== "model")
+      throw new DataError("header.kind", `${source.label} holds ${JSON.stringify(container.kind)}, not a model`);
+    const meta = asMap(container.meta, "meta", ["config", "provenance", "tokenizer"]);
+    const config = validateConfig(meta.config);
+    checkTensors(config, container.tensors, source.label);
+    let identity: string | undefined;
+    return {
+      label: source.label,
+      fileBytes: source.size,
+      config,
+      tokenizer: meta.tokenizer,
+      provenance: readProvenance(meta.provenance),
+      tensors: container.tensors,
+      notes: container.unknown.map(
+        (name) => `${source.label} has the optional feature ${JSON.stringify(name)}, which this version ignores`,
+      ),
+      read: container.read,
+      get identity() {
+        return (identity ??= identityOf(config, meta.tokenizer, container.tensors.values()));
+      },
+      storedBytes: (name) => container.tensors.get(name)!.chunks.reduce((sum, chunk) => sum + chunk.stored, 0),
+      verify(progress) {
+        for (const { name, sha256 } of container.tensors.values()) {
+          progress?.(name);
+          const content = new Sha256();
+          for (const piece of container.read(name)) content.update(piece);
+          if (content.hex() !== sha256)
+            throw new DataError("tensor.hash", `${source.label}: ${name} does not have the content its header names`);
+        }
+      },
+      close: container.close,
+    };
+  } catch (error) {
+    container.close();
+    throw error;
+  }
+}
+
+export interface ModelContents {
+  config: ModelConfig;
+  tokenizer: unknown;
+  provenance: Provenance;
+  /** Every tensor that the config asks for; the order becomes the file's. */
+  tensors: Iterable<TensorStream> | AsyncIterable<TensorStream>;
+}
+
+/**
+ * Saves a model as one file, whole or not at all. Same contents and options, same bytes.
+ * @returns its identity
+ * @throws LolaError "failed" if the disk refuses; DataError if contents and config do not fit
+ */
+export async function saveLola(
+  path: string,
+  { config, tokenizer, provenance, tensors }: ModelContents,
+  options: WriteOptions & { disk?: Disk } = {},
+): Promise<string> {
+  validateConfig(config);
+  let identity = "";
+  await saveFile(
+    path,
+    async (output) => {
+      const written = await writeContainer(output, "model", { config, provenance, tokenizer }, tensors, options);
+      checkTensors(config, new Map(written.map((tensor) => [tensor.name, tensor])), path);
+      identity = identityOf(config, tokenizer, written);
+    },
+    options.disk,
+  );
+  return identity;
+}
+
+function readProvenance(value: unknown): Provenance {
+  const fields = asMap(value, "provenance", ["from", "made", "notes", "version"]);
+  return {
+    made: asString(fields.made, "provenance made"),
+    from: asString(fields.from, "provenance from"),
+    version: asString(fields.version, "provenance version"),
+    notes: asList(fields.notes, "provenance notes").map((note) => asString(note, "provenance note")),
+  };
+}
