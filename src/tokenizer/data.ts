@@ -46,18 +46,20 @@ export function isFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function requireStrings(value: unknown, name: string): string[] {
+function requireList(value: unknown, name: string): readonly unknown[] {
   if (!Array.isArray(value)) throw new DataError("tokenizer.shape", `tokenizer: ${name} is not a list`);
   if (value.length > MOST_TOKENS)
-    throw new DataError("tokenizer.size", `tokenizer: ${value.length} ${name}, the limit is ${MOST_TOKENS}`);
+    throw new DataError(
+      "tokenizer.size",
+      `tokenizer: ${name} has ${value.length} entries, the limit is ${MOST_TOKENS}`,
+    );
   return value;
 }
 
-/** Spelling → id. @throws DataError where an entry is no string or comes twice */
-export function idsBySpelling(vocabulary: readonly string[]): Map<string, number> {
+function resolveIds(vocabulary: readonly unknown[]): Map<string, number> {
   const ids = new Map<string, number>();
   for (let id = 0; id < vocabulary.length; id++) {
-    const spelling: unknown = vocabulary[id];
+    const spelling = vocabulary[id];
     if (typeof spelling !== "string" || spelling === "")
       throw new DataError("tokenizer.hole", `tokenizer: id ${id} of ${vocabulary.length} has no token`);
     const first = ids.get(spelling);
@@ -68,14 +70,10 @@ export function idsBySpelling(vocabulary: readonly string[]): Map<string, number
   return ids;
 }
 
-/**
- * Left id, right id and merged id of each merge, flat, by rank.
- * @throws DataError (tokenizer.merge) where a part or the whole is no token
- */
-export function mergeTriples(merges: readonly string[], ids: ReadonlyMap<string, number>): Int32Array {
+function resolveMerges(merges: readonly unknown[], ids: ReadonlyMap<string, number>): Int32Array {
   const triples = new Int32Array(3 * merges.length);
   for (let rank = 0; rank < merges.length; rank++) {
-    const merge: unknown = merges[rank];
+    const merge = merges[rank];
     const [left, right, rest] = typeof merge === "string" ? merge.split(" ") : [];
     if (!left || !right || rest !== undefined)
       throw new DataError("tokenizer.merge", `tokenizer: merge ${rank} is not two tokens: ${show(merge)}`);
@@ -99,7 +97,7 @@ export function show(value: unknown): string {
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 
-function validateAdded(value: unknown, index: number, vocabulary: readonly string[]): AddedToken {
+function validateAdded(value: unknown, index: number, vocabulary: readonly unknown[]): AddedToken {
   const wrong = (why: string) => new DataError("tokenizer.added", `tokenizer: added token ${index} ${why}`);
   if (!isFields(value)) throw wrong("is not an object");
   const { id, content, special, lstrip, rstrip } = value;
@@ -124,22 +122,26 @@ function validateRoles(value: unknown, added: ReadonlySet<string>): TokenizerDat
   return roles;
 }
 
-/**
- * Checks everything that encoding and decoding rely on.
- * @returns the data, with nothing in it but the fields of TokenizerData
- * @throws DataError: tokenizer.shape, .size, .hole, .duplicate, .alphabet, .bytes, .merge, .added, .role
- */
-export function validateTokenizer(data: unknown): TokenizerData {
+/** A sound tokenizer with what its checks have worked out. */
+export interface ResolvedTokenizer {
+  data: TokenizerData;
+  /** Spelling → id. */
+  ids: ReadonlyMap<string, number>;
+  /** Left id, right id and merged id of each merge, flat, by rank. */
+  triples: Int32Array;
+}
+
+/** As validateTokenizer, with the lookups that its checks need. */
+export function resolveTokenizer(data: unknown): ResolvedTokenizer {
   if (!isFields(data)) throw new DataError("tokenizer.shape", "tokenizer: not an object");
   const { addPrefixSpace } = data;
   if (typeof addPrefixSpace !== "boolean")
     throw new DataError("tokenizer.shape", "tokenizer: addPrefixSpace is not true or false");
-  const vocabulary = requireStrings(data.vocabulary, "vocabulary");
-  const merges = requireStrings(data.merges, "merges");
-  const ids = idsBySpelling(vocabulary);
+  const vocabulary = requireList(data.vocabulary, "vocabulary");
+  const merges = requireList(data.merges, "merges");
+  const ids = resolveIds(vocabulary);
 
-  if (!Array.isArray(data.added)) throw new DataError("tokenizer.shape", "tokenizer: added is not a list");
-  const added = data.added.map((token, i) => validateAdded(token, i, vocabulary));
+  const added = requireList(data.added, "added").map((token, i) => validateAdded(token, i, vocabulary));
   const contents = new Set(added.map((token) => token.content));
   if (contents.size < added.length) throw new DataError("tokenizer.duplicate", "tokenizer: an added token comes twice");
   const roles = validateRoles(data.roles, contents);
@@ -153,6 +155,15 @@ export function validateTokenizer(data: unknown): TokenizerData {
   }
   const missing = byteCharacters.findIndex((character) => !ids.has(character));
   if (missing >= 0) throw new DataError("tokenizer.bytes", `tokenizer: no token for the byte ${missing}`);
-  mergeTriples(merges, ids);
-  return { vocabulary, merges, added, roles, addPrefixSpace };
+  const triples = resolveMerges(merges, ids);
+  return { data: { vocabulary, merges, added, roles, addPrefixSpace } as TokenizerData, ids, triples };
+}
+
+/**
+ * Checks everything that encoding and decoding rely on.
+ * @returns the data, with nothing in it but the fields of TokenizerData
+ * @throws DataError: tokenizer.shape, .size, .hole, .duplicate, .alphabet, .bytes, .merge, .added, .role
+ */
+export function validateTokenizer(data: unknown): TokenizerData {
+  return resolveTokenizer(data).data;
 }

@@ -4,7 +4,7 @@ import { LolaError } from "../base/errors.ts";
 import { byteCharacters, spelledBytes } from "./alphabet.ts";
 import { Merges } from "./bpe.ts";
 import { PieceCache } from "./cache.ts";
-import { type AddedToken, idsBySpelling, mergeTriples, type TokenizerData } from "./data.ts";
+import { type AddedToken, resolveTokenizer, type TokenizerData } from "./data.ts";
 import { type DecodeOptions, StreamDecoder } from "./decode.ts";
 import { isWhitespace, preTokenEnd } from "./pretokenize.ts";
 
@@ -31,7 +31,8 @@ class IdList {
 }
 
 export class Tokenizer {
-  private readonly ids: Map<string, number>;
+  readonly data: TokenizerData;
+  private readonly ids: ReadonlyMap<string, number>;
   private readonly merges: Merges;
   private readonly cache = new PieceCache();
   /** byte → id of its own token. */
@@ -44,10 +45,15 @@ export class Tokenizer {
   /** Any added token, the longest first, or undefined where there is none. */
   private readonly addedPattern: RegExp | undefined;
 
-  /** @param data as validateTokenizer returns it */
-  constructor(readonly data: TokenizerData) {
-    this.ids = idsBySpelling(data.vocabulary);
-    this.merges = new Merges(mergeTriples(data.merges, this.ids));
+  /**
+   * @param source TokenizerData, not yet validated
+   * @throws DataError as validateTokenizer
+   */
+  constructor(source: unknown) {
+    const { data, ids, triples } = resolveTokenizer(source);
+    this.data = data;
+    this.ids = ids;
+    this.merges = new Merges(triples);
     this.byteIds = Uint32Array.from(byteCharacters, (character) => this.ids.get(character)!);
     this.added = new Map(data.added.map((token) => [token.content, token]));
     this.specialIds = new Set(data.added.filter((token) => token.special).map((token) => token.id));
