@@ -135,17 +135,3 @@ function fill(device: Device, source: WeightSource, { name, target, at }: Placem
     offset += bytes.byteLength;
   }
 }
-
-/** Every tensor of a set of weights. */
-export function* allTensors(weights: Weights): Generator<Tensor> {
-  const norms = (norm: Norm) => [norm.weight, norm.bias];
-  const affine = ({ w, b }: Affine) => [w, b];
-  yield weights.wte;
-  yield weights.wpe;
-  for (const layer of weights.layers) {
-    yield* [...norms(layer.norm1), ...affine(layer.qkv), ...affine(layer.out), ...norms(layer.norm2)];
-    if (layer.gate) yield layer.gate;
-    yield* [...affine(layer.up), ...affine(layer.down)];
-  }
-  yield* norms(weights.norm);
-}
