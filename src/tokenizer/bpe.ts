@@ -22,8 +22,8 @@ class Scratch {
     this.next = new Int32Array(size);
     this.previous = new Int32Array(size);
     this.ranks = new Int32Array(size);
-    // One candidate for each neighbouring pair, and two more at most for each merge.
-    this.heap = new Float64Array(3 * size);
+    // One candidate for each neighbouring pair; then each merge takes one and brings two at most.
+    this.heap = new Float64Array(2 * size);
   }
 
   push(key: number): void {
@@ -125,7 +125,7 @@ export class Merges {
       const after = next[right]!;
       symbols[i] = merged[rank]!;
       next[i] = after;
-      ranks[i] = ranks[right] = -1;
+      ranks[right] = -1;
       if (after < count) {
         previous[after] = i;
         const joined = table[this.slot(symbols[i]!, symbols[after]!) + 2]!;

@@ -6,6 +6,8 @@ const UNITS = 1 << 19;
 const IDS = 1 << 18;
 /** Longer pre-tokens seldom come twice, in UTF-16 units. */
 const LONGEST = 64;
+/** Slots looked at before giving up, so that text made to collide costs no more than text that misses. */
+const PROBES = 32;
 
 /** About 4 MiB whatever is encoded: it starts afresh when full. */
 export class PieceCache {
@@ -28,13 +30,17 @@ export class PieceCache {
     let hash = length;
     for (let i = start; i < end; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x5bd1e995) ^ (hash >>> 15);
     hash ^= hash >>> 13;
-    let slot = hash & (SLOTS - 1);
-    for (let entry = this.slots[slot]! - 1; entry >= 0; entry = this.slots[slot]! - 1) {
-      if (this.hashes[entry] === hash && this.holds(entry, text, start, length)) return entry;
-      slot = (slot + 1) & (SLOTS - 1);
-    }
     this.hash = hash;
-    this.slot = slot;
+    for (let probe = 0; probe < PROBES; probe++) {
+      const slot = (hash + probe) & (SLOTS - 1);
+      const entry = this.slots[slot]! - 1;
+      if (entry < 0) {
+        this.slot = slot;
+        return -1;
+      }
+      if (this.hashes[entry] === hash && this.holds(entry, text, start, length)) return entry;
+    }
+    this.slot = -1;
     return -1;
   }
 
@@ -48,7 +54,7 @@ export class PieceCache {
   /** Keeps ids[from, to) for text[start, end), which `find` has just not found. */
   add(text: string, start: number, end: number, ids: Uint32Array, from: number, to: number): void {
     const length = end - start;
-    if (length > LONGEST) return;
+    if (length > LONGEST || this.slot < 0) return;
     const unitStart = this.unitStarts[this.entries]!;
     const idStart = this.idStarts[this.entries]!;
     if (this.entries === ENTRIES || unitStart + length > UNITS || idStart + to - from > IDS) {

@@ -40,7 +40,8 @@ export interface TokenizerData {
   addPrefixSpace: boolean;
 }
 
-type Fields = Record<string, unknown>;
+/** An object read from a file, its fields not yet looked at. */
+export type Fields = Record<string, unknown>;
 
 export function isFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);

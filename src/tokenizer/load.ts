@@ -4,7 +4,15 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DataError } from "../base/errors.ts";
 import { MOST_TOKENS } from "./bpe.ts";
-import { type AddedToken, isFields, roleNames, show, type TokenizerData, validateTokenizer } from "./data.ts";
+import {
+  type AddedToken,
+  type Fields,
+  isFields,
+  roleNames,
+  show,
+  type TokenizerData,
+  validateTokenizer,
+} from "./data.ts";
 
 export const hfFileNames = [
   "tokenizer.json",
@@ -20,10 +28,12 @@ export type HfFiles = Partial<Record<(typeof hfFileNames)[number], string>>;
 /** LOLA's largest, of 100,000 tokens, has 4.8 MB. */
 const MOST_BYTES = 64 * 2 ** 20;
 
-type Fields = Record<string, unknown>;
-
 const unsupported = (what: string) =>
-  new DataError("tokenizer.unsupported", `${what} is not supported`, "a byte-level BPE tokenizer as GPT-2's");
+  new DataError(
+    "tokenizer.unsupported",
+    `${what} is not supported`,
+    "a model with a byte-level BPE tokenizer, as GPT-2 has",
+  );
 
 function parseObject(files: HfFiles, name: keyof HfFiles): Fields {
   let value: unknown;
@@ -70,14 +80,32 @@ function addedToken(id: unknown, fields: unknown, where: string): AddedToken {
 /** Content of a token given as a string or as an object. */
 const contentOf = (value: unknown) => (isFields(value) ? value.content : value);
 
-/** Roles of `special_tokens_map.json`, before those of `tokenizer_config.json`. */
-function readRoles(maps: readonly Fields[]): Fields {
+/**
+ * The tokenizer of either set of files.
+ * @param maps `special_tokens_map.json`, then `tokenizer_config.json`: which tokens play which role; these are special
+ *   even where no list of added tokens has them
+ */
+function complete(
+  vocabulary: string[],
+  merges: readonly unknown[],
+  added: AddedToken[],
+  maps: readonly Fields[],
+  addPrefixSpace: boolean,
+): TokenizerData {
   const roles: Fields = {};
+  for (const { content, id } of added) place(vocabulary, content, id, "added tokens");
   for (const role of roleNames) {
-    const content = maps.map((map) => contentOf(map[role])).find((found) => typeof found === "string");
-    if (content !== undefined) roles[role] = content;
+    const given = maps.map((map) => map[role]).find((value) => typeof contentOf(value) === "string");
+    if (given === undefined) continue;
+    const content = contentOf(given) as string;
+    roles[role] = content;
+    if (added.some((token) => token.content === content)) continue;
+    const id = vocabulary.indexOf(content);
+    if (id < 0) throw new DataError("tokenizer.role", `${role} ${show(content)} is not in the vocabulary`);
+    added.push(addedToken(id, { ...(isFields(given) ? given : {}), content, special: true }, role));
   }
-  return roles;
+  added.sort((a, b) => a.id - b.id);
+  return validateTokenizer({ vocabulary, merges, added, roles, addPrefixSpace });
 }
 
 function checkModel(model: Fields, tokenizer: Fields): void {
@@ -95,7 +123,7 @@ function checkModel(model: Fields, tokenizer: Fields): void {
       throw unsupported(`${where}: ${part} ${show(typeOf(tokenizer[part]))}`);
 }
 
-/** `tokenizer.json` holds everything but the roles. */
+/** `tokenizer.json`: vocabulary, merges and added tokens in one. */
 function fromTokenizerJson(files: HfFiles, maps: readonly Fields[]): TokenizerData {
   const where = "tokenizer.json";
   const tokenizer = parseObject(files, where);
@@ -105,43 +133,23 @@ function fromTokenizerJson(files: HfFiles, maps: readonly Fields[]): TokenizerDa
   const vocabulary = placeAll(model.vocab, where);
   if (!Array.isArray(list)) throw new DataError("tokenizer.shape", `${where}: added_tokens is not a list`);
   const added = list.map((token) => addedToken(isFields(token) ? token.id : undefined, token, where));
-  for (const { content, id } of added) place(vocabulary, content, id, where);
   const { merges } = model;
   if (!Array.isArray(merges)) throw new DataError("tokenizer.shape", `${where}: merges is not a list`);
-  return validateTokenizer({
-    vocabulary,
-    merges: merges.map((merge) => (Array.isArray(merge) ? merge.join(" ") : merge)),
-    added,
-    roles: readRoles(maps),
-    addPrefixSpace: (tokenizer.pre_tokenizer as Fields).add_prefix_space === true,
-  });
+  const pairs = merges.map((merge) => (Array.isArray(merge) ? merge.join(" ") : merge));
+  return complete(vocabulary, pairs, added, maps, (tokenizer.pre_tokenizer as Fields).add_prefix_space === true);
 }
 
-/** The older pair of files; which tokens are special stands in the two configuration files. */
+/** The older pair of files, with the added tokens in `tokenizer_config.json`. */
 function fromVocabAndMerges(files: HfFiles, maps: readonly Fields[], config: Fields): TokenizerData {
   const vocabulary = placeAll(parseObject(files, "vocab.json"), "vocab.json");
   const where = "tokenizer_config.json";
   const decoder = config.added_tokens_decoder ?? {};
   if (!isFields(decoder)) throw new DataError("tokenizer.shape", `${where}: added_tokens_decoder is not an object`);
   const added = Object.entries(decoder).map(([id, fields]) => addedToken(Number(id), fields, where));
-  for (const { content, id } of added) place(vocabulary, content, id, where);
-  const roles = readRoles(maps);
-  for (const [role, content] of Object.entries(roles)) {
-    if (added.some((token) => token.content === content)) continue;
-    const id = vocabulary.indexOf(content as string);
-    if (id < 0) throw new DataError("tokenizer.role", `${role} ${show(content)} is not in vocab.json`);
-    const fields = maps.map((map) => map[role]).find(isFields) ?? {};
-    added.push(addedToken(id, { ...fields, content, special: true }, "special_tokens_map.json"));
-  }
   const lines = files["merges.txt"]!.split("\n").map((line) => line.replace(/\r$/, ""));
   if (lines[0]!.startsWith("#version")) lines.shift();
-  return validateTokenizer({
-    vocabulary,
-    merges: lines.filter((line) => line !== ""),
-    added: added.sort((a, b) => a.id - b.id),
-    roles,
-    addPrefixSpace: config.add_prefix_space === true,
-  });
+  const merges = lines.filter((line) => line !== "");
+  return complete(vocabulary, merges, added, maps, config.add_prefix_space === true);
 }
 
 /**

@@ -41,6 +41,15 @@ test("random merges of random ids", () => {
   }
 });
 
+test("as many candidates as there can be", () => {
+  // 0 1 0 1 … becomes 2 2 …, 3 3 …, up to one 14; the decoys 1 0 and 2 0 stay candidates to the end.
+  const chain = Array.from({ length: 12 }, (_, i) => [i + 2, i + 2, i + 3]);
+  const decoys = [1, 2].map((left, i) => [left, 0, 15 + i]);
+  const merges = new Merges(Int32Array.from([[0, 1, 2], ...chain, ...decoys].flat()));
+  const ids = Uint32Array.from({ length: 2 ** 13 }, (_, i) => i % 2);
+  expect([merges.apply(ids, 0, ids.length), ids[0]]).toEqual([1, 14]);
+});
+
 /** The small tokenizer with tokens of 2, 4, … 1024 letters a. */
 function powers(): Tokenizer {
   const data = tinyData();
@@ -83,4 +92,12 @@ test("ids do not depend on what was encoded before, also when the cache has over
     const other = randomText(roll, []);
     expect(used.encode(other)).toEqual(tiny().encode(other));
   }
+});
+
+test("pre-tokens of one hash are kept apart", () => {
+  const tokenizer = tiny();
+  // A cache's worth of words has two with one 32-bit hash once in eight times; this is fifty caches' worth.
+  const words = Array.from({ length: 50 * 2 ** 15 }, (_, i) => (26 ** 5 + i).toString(26));
+  const text = words.join(" ");
+  expect(tokenizer.decode(tokenizer.encode(text)) === text).toBe(true);
 });

@@ -51,6 +51,12 @@ test("merges as pairs of strings are the same merges", () => {
   expect(parseHfTokenizer({ ...files, "tokenizer.json": JSON.stringify(json) })).toEqual(tinyData());
 });
 
+test("a token with a role is special though tokenizer.json does not list it", () => {
+  const json = JSON.parse(tinyFiles()["tokenizer.json"]);
+  json.added_tokens = json.added_tokens.filter((token: { id: number }) => token.id !== 5);
+  expect(parseHfTokenizer({ ...tinyFiles(), "tokenizer.json": JSON.stringify(json) })).toEqual(tinyData());
+});
+
 describe("export", () => {
   const data = tinyData();
   const files = toHfFiles(data, 64);
