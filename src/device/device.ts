@@ -5,11 +5,14 @@
  * gives values to its variables. So an engine can compile, bind and plan ahead, and a decoded token costs one `run`.
  */
 import type { Kernel } from "../../kernels/kernel.ts";
-import type { FloatType } from "../base/float.ts";
+import { type FloatType, floatBytes } from "../base/float.ts";
 
 export type DeviceKind = "gpu" | "cpu" | "reference";
 
 export type StorageType = FloatType | "u32";
+
+/** Bytes of one element. */
+export const storageBytes: Record<StorageType, number> = { ...floatBytes, u32: 4 };
 
 export interface TensorSpec {
   /** For error messages, memory tables and debuggers. */

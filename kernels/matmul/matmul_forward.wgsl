@@ -1,0 +1,57 @@
+// Any shape: one thread an element of y.
+
+struct Params {
+  rows: u32,
+  inner: u32,
+  cols: u32,
+  gelu: u32,
+  add: u32,
+}
+
+override W_TYPE: u32 = 0; // 0 f32, 1 f16, 2 bf16
+
+@group(0) @binding(0) var<storage, read> x: array<f32>; // [T, K]
+@group(0) @binding(1) var<storage, read> w: array<u32>; // [K, N]
+@group(0) @binding(2) var<storage, read> b: array<f32>; // [N]
+@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [T, N]
+@group(0) @binding(4) var<uniform> params: Params;
+
+fn weight(i: u32) -> f32 {
+  if (W_TYPE == 0) {
+    return bitcast<f32>(w[i]);
+  }
+  let word = w[i / 2];
+  let bits = select(word & 0xffff, word >> 16, (i & 1) == 1);
+  if (W_TYPE == 1) {
+    return unpack2x16float(bits).x;
+  }
+  return bitcast<f32>(bits << 16);
+}
+
+fn gelu(x: f32) -> f32 {
+  // tanh is ±1 in f32 beyond 10, and some drivers return NaN for large arguments.
+  let u = clamp(x * 0.7978845608 * (1 + 0.044715 * x * x), -10.0, 10.0);
+  return 0.5 * x * (1 + tanh(u));
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let n = id.x;
+  let t = id.y;
+  if (n >= params.cols || t >= params.rows) {
+    return;
+  }
+  var sum = 0.0;
+  for (var k = 0u; k < params.inner; k++) {
+    sum += x[t * params.inner + k] * weight(k * params.cols + n);
+  }
+  sum += b[n];
+  let at = t * params.cols + n;
+  if (params.add == 1) {
+    y[at] += sum;
+  } else if (params.gelu == 1) {
+    y[at] = gelu(sum);
+  } else {
+    y[at] = sum;
+  }
+}

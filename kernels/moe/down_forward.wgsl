@@ -1,0 +1,52 @@
+// Any shape: one thread an element.
+
+struct Params {
+  rows: u32,
+  inner: u32,
+  cols: u32,
+  first: u32,
+  count: u32,
+  at: u32,
+}
+
+override W_TYPE: u32 = 0; // 0 f32, 1 f16, 2 bf16
+
+@group(0) @binding(0) var<storage, read> h: array<f32>; // [T, K]
+@group(0) @binding(1) var<storage, read> order: array<u32>; // [T]
+@group(0) @binding(2) var<storage, read> start: array<u32>; // [E + 1]
+@group(0) @binding(3) var<storage, read> prob: array<f32>; // [MoE layers · T]
+@group(0) @binding(4) var<storage, read> w: array<u32>; // [E part, K, N]
+@group(0) @binding(5) var<storage, read> b: array<f32>; // [E, N]
+@group(0) @binding(6) var<storage, read_write> y: array<f32>; // [T, N]
+@group(0) @binding(7) var<uniform> params: Params;
+
+fn weight(i: u32) -> f32 {
+  if (W_TYPE == 0) {
+    return bitcast<f32>(w[i]);
+  }
+  let word = w[i / 2];
+  let bits = select(word & 0xffff, word >> 16, (i & 1) == 1);
+  if (W_TYPE == 1) {
+    return unpack2x16float(bits).x;
+  }
+  return bitcast<f32>(bits << 16);
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let n = id.x;
+  let i = id.y;
+  if (n >= params.cols || i >= params.rows || i < start[params.first] || i >= start[params.first + params.count]) {
+    return;
+  }
+  var e = params.first;
+  while (i >= start[e + 1]) {
+    e++;
+  }
+  var sum = 0.0;
+  for (var k = 0u; k < params.inner; k++) {
+    sum += h[i * params.inner + k] * weight(((e - params.first) * params.inner + k) * params.cols + n);
+  }
+  let t = order[i];
+  y[t * params.cols + n] += prob[params.at + t] * (sum + b[e * params.cols + n]);
+}

@@ -1,0 +1,183 @@
+/// <reference types="@webgpu/types" />
+/**
+ * Dawn through bun-webgpu 0.1.7: finding an adapter that computes, and opening it. Every peculiarity of that binding is
+ * met here or in `faults.ts`, so that the rest of this folder is plain WebGPU.
+ */
+import { createGPUInstance, globalConstructors } from "bun-webgpu";
+import type { GpuTraits } from "../../../kernels/kernel.ts";
+import { dawnLibrary, openLibrary } from "../../base/embedded.ts";
+import { LolaError } from "../../base/errors.ts";
+
+/** WebGPU's constants; Bun has no globals for them. */
+export const { GPUBufferUsage: bufferUsage, GPUMapMode: mapMode, GPUShaderStage: shaderStage } = globalConstructors;
+
+/** What a probe found out about one adapter. */
+export interface AdapterReport {
+  name: string;
+  /** Driver, limits and features, for `lola doctor`. */
+  details: Record<string, string | number>;
+  /** It runs on the CPU: lavapipe, SwiftShader. */
+  software: boolean;
+  /** Why `--device gpu` would not take it. */
+  refused?: string;
+}
+
+export interface Opened {
+  device: GPUDevice;
+  traits: GpuTraits;
+  report: AdapterReport;
+}
+
+/** `adapterType` of a Vulkan device that is a CPU. */
+const cpuAdapter = 3;
+
+/** `backendType` of Dawn's Null adapter, which accepts everything and computes nothing. */
+const nullBackend = 1;
+
+/** Fields that bun-webgpu adds to the standard's adapter info. */
+interface DawnInfo extends GPUAdapterInfo {
+  readonly backendType?: number | string;
+  readonly adapterType?: number | string;
+}
+
+/** The private part of bun-webgpu's GPU object that decides how it waits. */
+interface Ticker {
+  _ticking: boolean;
+  scheduleTick(): void;
+  processEvents(): void;
+  hasWaiting(): boolean;
+}
+
+/** Dawn must not be unloaded while anything of it lives, so one instance serves the whole process. */
+let instance: { gpu: GPU; ticker: Ticker } | undefined;
+
+function dawn(): { gpu: GPU; ticker: Ticker } {
+  if (!instance) {
+    const library = dawnLibrary();
+    const gpu = library ? openLibrary(library, createGPUInstance) : createGPUInstance();
+    const ticker = (gpu as unknown as { _ticker: Ticker })._ticker;
+    instance = { gpu: gpu as unknown as GPU, ticker };
+    waitByTimer(ticker);
+  }
+  return instance;
+}
+
+/**
+ * bun-webgpu polls with setImmediate and so keeps a core busy, which a software adapter needs for the work itself.
+ * A 1 ms timer costs a hardware adapter at most 1 ms a wait.
+ */
+function waitByTimer(ticker: Ticker): void {
+  ticker.scheduleTick = () => {
+    if (ticker._ticking) return;
+    ticker._ticking = true;
+    setTimeout(() => {
+      ticker.processEvents();
+      ticker._ticking = false;
+      if (ticker.hasWaiting()) ticker.scheduleTick();
+    }, 1);
+  };
+}
+
+/** Asking for Vulkan by name keeps Dawn from trying OpenGL, which prints, and from handing out its Null adapter. */
+const preference: Partial<Record<NodeJS.Platform, string>> = { linux: "Vulkan", darwin: "Metal", win32: "D3D12" };
+
+async function findAdapter(): Promise<GPUAdapter | null> {
+  const backendType = preference[process.platform];
+  const options = { powerPreference: "high-performance", ...(backendType && { backendType }) };
+  return dawn().gpu.requestAdapter(options as GPURequestAdapterOptions);
+}
+
+/** Why no engine may use this adapter, if so. */
+function unusable(info: DawnInfo): string | undefined {
+  const isNull = Number(info.backendType) === nullBackend || /null/i.test(`${info.backendType} ${info.device}`);
+  return isNull ? "it is Dawn's Null adapter, which computes nothing" : undefined;
+}
+
+function describe(adapter: GPUAdapter): AdapterReport {
+  const info = adapter.info as DawnInfo;
+  const software =
+    Number(info.adapterType) === cpuAdapter ||
+    /cpu/i.test(String(info.adapterType)) ||
+    /llvmpipe|lavapipe|swiftshader/i.test(`${info.device} ${info.description}`);
+  const name = info.device || info.description || "unnamed adapter";
+  const useless = unusable(info);
+  const refused = useless ?? (software ? "it runs on the CPU, slower than the cpu engine" : undefined);
+  return {
+    name,
+    software,
+    ...(refused && { refused }),
+    details: {
+      driver: info.description,
+      vendor: info.vendor,
+      architecture: info.architecture,
+      "largest binding": adapter.limits.maxStorageBufferBindingSize,
+      "largest buffer": adapter.limits.maxBufferSize,
+      "workgroup memory": adapter.limits.maxComputeWorkgroupStorageSize,
+      "workgroup size": adapter.limits.maxComputeInvocationsPerWorkgroup,
+      features: [...adapter.features].filter((f) => /^(shader-f16|subgroups|timestamp-query)$/.test(f)).join(" "),
+    },
+  };
+}
+
+/**
+ * What `--device gpu` and `--device software` would find. Never throws, never prints.
+ * @returns the adapter, or one line why there is none
+ */
+export async function probeGpu(): Promise<AdapterReport | string> {
+  try {
+    const adapter = await findAdapter();
+    return adapter ? describe(adapter) : noAdapter;
+  } catch (error) {
+    return `Dawn does not start: ${error instanceof Error ? error.message : error}`;
+  }
+}
+
+const noAdapter = "no GPU driver found";
+
+const softwareHint = "install mesa-vulkan-drivers (23 or later), or --device cpu";
+
+/**
+ * Opens the adapter with all that it can do.
+ * @param software take an adapter that runs on the CPU, and no other
+ * @throws LolaError "device" when there is none, or not of that sort
+ */
+export async function openDawn(software: boolean): Promise<Opened> {
+  let adapter: GPUAdapter | null;
+  try {
+    adapter = await findAdapter();
+  } catch (cause) {
+    throw new LolaError("device", `Dawn does not start: ${(cause as Error).message}`, "--device cpu", { cause });
+  }
+  if (!adapter) throw new LolaError("device", noAdapter, software ? softwareHint : "--device cpu");
+  const report = describe(adapter);
+  const useless = unusable(adapter.info as DawnInfo);
+  if (useless) throw new LolaError("device", `${report.name} is refused: ${useless}`, softwareHint);
+  if (report.software && !software)
+    throw new LolaError("device", `${report.name} is refused: ${report.refused}`, "--device cpu, or --device software");
+  if (software && !report.software)
+    throw new LolaError("device", `${report.name} is hardware, not a software adapter`, "--device gpu");
+
+  const features = ["subgroups"].filter((f) => adapter.features.has(f)) as GPUFeatureName[];
+  const device = await adapter.requestDevice({
+    requiredLimits: allLimits(adapter.limits),
+    requiredFeatures: features,
+  } as GPUDeviceDescriptor);
+  const { subgroupMinSize, subgroupMaxSize } = adapter.info;
+  const traits: GpuTraits = {
+    software: report.software,
+    ...(subgroupMinSize && subgroupMaxSize && features.length > 0
+      ? { subgroups: { min: subgroupMinSize, max: subgroupMaxSize } }
+      : {}),
+    maxWorkgroupSize: adapter.limits.maxComputeInvocationsPerWorkgroup,
+    maxWorkgroupBytes: adapter.limits.maxComputeWorkgroupStorageSize,
+  };
+  return { device, traits, report };
+}
+
+/** Every limit at the adapter's best: bun-webgpu refuses partial ones, and one obsolete name. */
+function allLimits(limits: GPUSupportedLimits): Record<string, number> {
+  const wanted: Record<string, number> = {};
+  for (const [name, value] of Object.entries(limits))
+    if (typeof value === "number" && name !== "maxInterStageShaderComponents") wanted[name] = value;
+  return wanted;
+}

@@ -1,0 +1,114 @@
+/** What went wrong with a device, told once and truly: out of memory, lost, or a call that Dawn refused. */
+import { LolaError } from "../../base/errors.ts";
+
+/** Faults that a test asks for, counted from 1. */
+export interface Faults {
+  /** The device is lost at this submit. */
+  loseAtSubmit?: number;
+  /** Creating this buffer runs out of memory. */
+  failBuffer?: number;
+}
+
+const restart = "the same command again; lola doctor shows the device; --device cpu";
+const smaller = "a smaller model or type, a shorter context, or --device cpu";
+
+export class Health {
+  private failure: LolaError | undefined;
+  private lost = false;
+  private closed = false;
+  private readonly scopes = new Set<Promise<void>>();
+  private buffers = 0;
+  private submits = 0;
+
+  constructor(
+    private readonly device: GPUDevice,
+    private readonly faults: Faults,
+  ) {
+    device.onuncapturederror = ({ error }) => this.fail(`the GPU refused a call: ${firstLine(error.message)}`, restart);
+    device.lost.then(({ message }) => {
+      this.lost = true;
+      if (this.closed) return;
+      // Loss explains whatever was reported a moment before, so it takes its place.
+      this.failure = new LolaError("device", `the GPU device was lost: ${firstLine(message) || "no reason"}`, restart);
+    });
+  }
+
+  /** @throws LolaError "device" the first failure, if there was one */
+  check(): void {
+    if (this.failure) throw this.failure;
+  }
+
+  private fail(message: string, hint: string): void {
+    this.failure ??= new LolaError("device", message, hint);
+  }
+
+  /**
+   * Creates a buffer. Dawn reports a lack of memory later; `settle` waits for it.
+   * @throws LolaError "device"
+   */
+  buffer(descriptor: GPUBufferDescriptor): GPUBuffer {
+    this.check();
+    this.device.pushErrorScope("out-of-memory");
+    try {
+      const buffer = this.device.createBuffer(descriptor);
+      if (++this.buffers === this.faults.failBuffer) injectOutOfMemory(this.device);
+      return buffer;
+    } catch (error) {
+      this.fail(noMemory(descriptor), smaller);
+      throw this.failure ?? error;
+    } finally {
+      const scope = this.device.popErrorScope().then(
+        (error) => {
+          if (error && !this.lost) this.fail(noMemory(descriptor), smaller);
+        },
+        () => {},
+      );
+      this.scopes.add(scope);
+      scope.then(() => this.scopes.delete(scope));
+    }
+  }
+
+  /** Waits for what Dawn has to say about the buffers created so far. @throws LolaError "device" */
+  async settle(): Promise<void> {
+    if (this.scopes.size > 0) await this.alive(Promise.all(this.scopes));
+    this.check();
+  }
+
+  /** To be called before each submit. */
+  submitting(): void {
+    this.check();
+    if (++this.submits === this.faults.loseAtSubmit) this.device.destroy();
+  }
+
+  /**
+   * A wait that ends when the device does.
+   * @throws LolaError "device"
+   */
+  async alive<T>(wait: Promise<T>): Promise<T> {
+    try {
+      const result = await Promise.race([wait, this.device.lost.then(() => undefined)]);
+      if (!this.lost) return result as T;
+    } catch (error) {
+      // A loss is reported within a few turns of the loop after the call that it broke.
+      await Promise.race([this.device.lost, new Promise((done) => setTimeout(done, 50))]);
+      this.fail(`the GPU failed: ${firstLine(String((error as Error).message))}`, restart);
+    }
+    this.check();
+    throw new LolaError("device", "the GPU device was closed while it worked", restart);
+  }
+
+  /** From here on the loss of the device is meant. */
+  close(): void {
+    this.closed = true;
+    this.device.destroy();
+  }
+}
+
+const firstLine = (message: string) => message.split("\n", 1)[0]!;
+
+const noMemory = ({ label, size }: GPUBufferDescriptor) => `${label} needs ${size} bytes, which the GPU does not have`;
+
+/** bun-webgpu has Dawn's hook for tests. */
+function injectOutOfMemory(device: GPUDevice): void {
+  (device as unknown as { injectError(type: string, message: string): void }).injectError("out-of-memory", "injected");
+}

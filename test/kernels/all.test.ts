@@ -1,0 +1,53 @@
+/** Every kernel, on every engine, in every variant that the machine can run, for every type of weights. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { kernels } from "../../kernels/index.ts";
+import type { Case, GpuTraits, Kernel, Variant } from "../../kernels/kernel.ts";
+import type { Device } from "../../src/device/device.ts";
+import { type GpuDevice, openGpu } from "../../src/device/gpu/gpu.ts";
+import { openReference } from "../../src/device/reference.ts";
+import { check, weightTypes } from "./compare.ts";
+
+/** The kernel with one variant, for a GPU with the given traits. */
+function only(kernel: Kernel, variant: Variant, traits: GpuTraits): Kernel {
+  const { name, code, constants } = variant;
+  const fixed: Variant = { name, code, grid: (params) => variant.grid(params, traits) };
+  if (constants) fixed.constants = (_, params) => constants(traits, params);
+  return { ...kernel, variants: [fixed] };
+}
+
+async function failures(device: Device, kernel: Kernel, cases: Case[]): Promise<string[]> {
+  const wrong: string[] = [];
+  for (const type of weightTypes(kernel))
+    for (const example of cases) wrong.push(...(await check(device, kernel, example, type)));
+  return wrong;
+}
+
+describe("reference", () => {
+  for (const kernel of kernels)
+    test(kernel.name, async () => {
+      expect(await failures(openReference(), kernel, kernel.cases())).toEqual([]);
+    });
+});
+
+describe("gpu", () => {
+  let gpu: GpuDevice;
+  beforeAll(async () => {
+    gpu = await openGpu({ software: true });
+  });
+  afterAll(() => gpu.close());
+
+  for (const kernel of kernels)
+    for (const variant of kernel.variants)
+      test(`${kernel.name}: ${variant.name}`, async () => {
+        // A variant that is meant for other adapters than this one must still be right on it.
+        const kinds = [gpu.traits, { ...gpu.traits, software: !gpu.traits.software }];
+        let ran = 0;
+        for (const example of kernel.cases()) {
+          const traits = kinds.find((kind) => variant.fits?.(kind, example.params) ?? true);
+          if (!traits) continue;
+          ran++;
+          expect(await failures(gpu, only(kernel, variant, traits), [example])).toEqual([]);
+        }
+        expect(ran).toBeGreaterThan(0);
+      }, 30_000);
+});
