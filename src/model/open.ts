@@ -51,8 +51,7 @@ export class Model {
  * Streams a model's weights to a device.
  * @throws LolaError "device" when they do not fit; DataError when the file is damaged
  */
-export function loadModel(device: Device, source: ModelSource): Model {
-  const tokenizer = tokenizerOf(source);
+export function loadModel(device: Device, source: ModelSource, tokenizer = tokenizerOf(source)): Model {
   if (tokenizer.size > source.config.vocabulary)
     throw new DataError(
       "model.vocabulary",

@@ -1,0 +1,50 @@
+/** `lola export`: a model → a folder that other tools read. */
+import { basename, resolve } from "node:path";
+import { modelFlag } from "../flags.ts";
+import { openNamed } from "../model.ts";
+import { grouped } from "../style.ts";
+import { defineCommand } from "../table.ts";
+
+export const exportCommand = defineCommand({
+  name: "export",
+  summary: "writes a model as a folder that other tools read",
+  examples: [
+    { line: "lola export model.lola --to hf -o model/", doc: "config.json, safetensors and tokenizer files" },
+    { line: "lola export -o model/", doc: "the built-in model" },
+  ],
+  args: [{ name: "model", doc: "a .lola file or the name of a stored model", complete: "model" }],
+  flags: {
+    ...modelFlag,
+    output: {
+      type: "text",
+      value: "DIR",
+      short: "o",
+      doc: "folder to make; must be empty or absent",
+      complete: "directory",
+    },
+    to: { type: "choice", value: "FORMAT", choices: ["hf"], default: "hf", doc: "layout: Hugging Face" },
+    shardSize: { type: "float", value: "GB", default: 5, min: 0.001, doc: "largest weight file, in GB (10^9 bytes)" },
+  },
+  notes: ["Weights are written bit for bit as they are. The folder appears whole or not at all."],
+  async run(context) {
+    const { flags, notes } = context;
+    const folder = context.required(flags.output, "-o DIR, the folder to make", "lola export model.lola -o model/");
+    const source = await openNamed(context.args[0] ?? flags.model, notes);
+    try {
+      const { exportHf } = await import("../../checkpoint/export.ts");
+      const { toHfFiles } = await import("../../tokenizer/save.ts");
+      const { tokenizerOf } = await import("../../model/open.ts");
+      const texts = toHfFiles(tokenizerOf(source).data, source.config.context);
+      const files = await exportHf(source, folder, texts, {
+        shardBytes: flags.shardSize * 1e9,
+        progress: (name) => notes.progress(`writing ${name}`),
+      });
+      return { folder: resolve(folder), files, tensors: source.tensors.size };
+    } finally {
+      notes.progress("");
+      source.close();
+    }
+  },
+  show: ({ folder, files, tensors }) =>
+    `${folder}: ${grouped(tensors)} tensors, ${files.map((f) => basename(f)).join(", ")}`,
+});

@@ -1,0 +1,113 @@
+/** `lola import`: a model folder in the published layout → one `.lola` file. */
+import { existsSync, mkdirSync } from "node:fs";
+import { basename, dirname, resolve } from "node:path";
+import { LolaError } from "../../base/errors.ts";
+import type { ImportReport } from "../../checkpoint/import.ts";
+import { askText, tellEquivalent } from "../ask.ts";
+import { openNamed } from "../model.ts";
+import type { Notes } from "../streams.ts";
+import { bytes, table } from "../style.ts";
+import { defineCommand } from "../table.ts";
+
+export interface Imported extends ImportReport {
+  path: string;
+}
+
+/** How many tensors with changed values are named one by one. */
+const named = 10;
+
+export const importCommand = defineCommand({
+  name: "import",
+  summary: "makes one .lola file of a model folder",
+  examples: [
+    { line: "lola import lola_v1/ -o lola_v1.lola", doc: "config.json, safetensors and tokenizer, as published" },
+    { line: "lola import lola_v1/ --dtype f16", doc: "half the size, into the folder of models" },
+  ],
+  args: [{ name: "dir", doc: "folder with config.json, *.safetensors and a tokenizer", complete: "directory" }],
+  flags: {
+    output: {
+      type: "text",
+      value: "FILE",
+      short: "o",
+      doc: "where to write (default: NAME.lola in the folder of models)",
+      complete: "file",
+    },
+    dtype: {
+      type: "choice",
+      value: "TYPE",
+      choices: ["f32", "f16", "bf16"],
+      doc: "type of the weights (default: as stored)",
+    },
+    store: {
+      type: "choice",
+      value: "HOW",
+      choices: ["zstd", "raw"],
+      default: "zstd",
+      doc: "compressed, or as it is",
+    },
+    force: { type: "flag", doc: "replace the file if it exists" },
+  },
+  notes: [
+    "Memory stays small whatever the size. A narrower type is checked weight by weight, and what is not exact is told.",
+  ],
+  async run(context): Promise<Imported> {
+    const { flags, notes } = context;
+    let [dir] = context.args;
+    if (dir === undefined && context.interactive) {
+      dir = await askText("Which folder holds the model?", "lola_v1/");
+      tellEquivalent(notes, ["import", dir, ...(flags.output ? ["-o", flags.output] : [])]);
+    }
+    const folder = context.required(dir, "the folder of the model", "lola import DIR -o model.lola");
+    const { namedFile } = await import("../../checkpoint/models.ts");
+    const path = flags.output ?? namedFile(basename(resolve(folder)));
+    return importInto(folder, path, flags, notes);
+  },
+  show: showImported,
+});
+
+/** Imports a folder (or any model that can be read) into a file. */
+export async function importInto(
+  from: string,
+  path: string,
+  options: { dtype?: "f32" | "f16" | "bf16" | undefined; store?: "zstd" | "raw"; force: boolean },
+  notes: Notes,
+): Promise<Imported> {
+  if (existsSync(path) && !options.force)
+    throw new LolaError("usage", `${path} exists`, "--force to replace it, or -o FILE");
+  const { importModel } = await import("../../checkpoint/import.ts");
+  const source = await openNamed(from, notes);
+  try {
+    let done = 0;
+    const total = [...source.tensors.values()].reduce((sum, t) => sum + t.bytes, 0);
+    mkdirSync(dirname(resolve(path)), { recursive: true });
+    const report = await importModel(source, path, {
+      ...(options.dtype && { type: options.dtype }),
+      ...(options.store && { store: options.store }),
+      progress(name, size) {
+        notes.progress(`${Math.floor((100 * done) / total)} %  ${name}`);
+        done += size;
+      },
+    });
+    return { path, ...report };
+  } finally {
+    notes.progress("");
+    source.close();
+  }
+}
+
+export function showImported({ path, fileBytes, unpackedBytes, identity, losses, converted }: Imported): string {
+  const lines = [`${path}: ${bytes(fileBytes)}, ${bytes(unpackedBytes)} of weights`, `identity ${identity}`];
+  if (converted > 0) {
+    lines.push(
+      `${converted} tensors changed type, ${losses.length === 0 ? "all exactly" : `${losses.length} not exactly:`}`,
+    );
+  }
+  const worst = [...losses].sort((a, b) => b.inexact / b.elements - a.inexact / a.elements);
+  const rows = worst.slice(0, named).map((loss) => {
+    const share = `${((100 * loss.inexact) / loss.elements).toPrecision(3)} %`;
+    return [`  ${loss.name}`, share, `of weights changed, by ${loss.largestRelative.toExponential(1)} at most`];
+  });
+  if (rows.length > 0) lines.push(table(rows));
+  if (worst.length > named) lines.push(`  and ${worst.length - named} more (--json lists all)`);
+  return lines.join("\n");
+}

@@ -1,0 +1,21 @@
+/** Every command. The parser, help, man page, completions, README and tests find commands here and nowhere else. */
+import type { Command } from "../table.ts";
+import { completion } from "./completion.ts";
+import { exportCommand } from "./export.ts";
+import { generate } from "./generate.ts";
+import { help } from "./help.ts";
+import { importCommand } from "./import.ts";
+import { models } from "./models.ts";
+import { pull } from "./pull.ts";
+import { tokenizer } from "./tokenizer.ts";
+
+export const commands: readonly Command[] = [
+  generate,
+  importCommand,
+  exportCommand,
+  pull,
+  models,
+  tokenizer,
+  completion,
+  help,
+];

@@ -1,0 +1,132 @@
+/** `lola models`: what is stored, what it is made of, whether it is whole. */
+import { resolve } from "node:path";
+import { LolaError } from "../../base/errors.ts";
+import type { LolaFile } from "../../checkpoint/lola-file.ts";
+import type { ModelDescription, ModelEntry } from "../../checkpoint/models.ts";
+import type { ModelSource } from "../../checkpoint/source.ts";
+import { askChoice } from "../ask.ts";
+import { openNamed } from "../model.ts";
+import type { Notes } from "../streams.ts";
+import { bytes, grouped, table } from "../style.ts";
+import { defineCommand } from "../table.ts";
+
+type Result =
+  | { models: ModelEntry[]; folder: string }
+  | { model: ModelDescription }
+  | { verified: string; identity: string; tensors: number }
+  | { removed: ModelEntry }
+  | { path: string };
+
+export const models = defineCommand({
+  name: "models",
+  summary: "lists, shows, verifies and removes stored models",
+  examples: [
+    { line: "lola models", doc: "list the stored models" },
+    { line: "lola models show lola_v1", doc: "config, parameters, tensors and content hash" },
+    { line: "lola models verify lola_v1", doc: "read everything and check it against its hashes" },
+    { line: 'cp "$(lola models path lola_v1)" /backup/', doc: "where a model is" },
+  ],
+  actions: {
+    list: "stored models with their size and shape",
+    show: "config, parameter counts, tensor table, content hash",
+    verify: "reads all of a model and checks every hash",
+    rm: "removes a stored model",
+    path: "the file or folder of a model, or the folder of models",
+  },
+  usual: "list",
+  args: [{ name: "model", doc: "a .lola file, a model folder, or the name of a stored model", complete: "model" }],
+  flags: { names: { type: "flag", doc: "list names only, one a line" } },
+  notes: ["Without MODEL, show and verify take the built-in model."],
+  async run(context): Promise<Result | undefined> {
+    const { action, args, flags, notes, out } = context;
+    const stored = await import("../../checkpoint/models.ts");
+    const folder = stored.modelFolder();
+    let [name] = args;
+    switch (action) {
+      case "list": {
+        if (name !== undefined)
+          throw new LolaError("usage", "lola models list takes no model", `lola models show ${name}`);
+        const found = stored.listModels();
+        if (!flags.names || context.json) return { models: found, folder };
+        for (const model of found) out.line(model.name);
+        return undefined;
+      }
+      case "show": {
+        const source = await openNamed(name, notes);
+        try {
+          return { model: stored.describeModel(source) };
+        } finally {
+          source.close();
+        }
+      }
+      case "verify":
+        return verify(name, notes);
+      case "rm": {
+        const choices = stored.listModels().map((m) => ({ value: m.name, hint: bytes(m.bytes) }));
+        if (name === undefined && context.interactive && choices.length > 0) {
+          name = await askChoice("Which model is to be removed?", choices);
+        }
+        return { removed: stored.removeModel(context.required(name, "the model's name", "lola models rm NAME")) };
+      }
+      case "path": {
+        if (name === undefined) return { path: folder };
+        const path = stored.modelPath(name);
+        const { existsSync } = await import("node:fs");
+        if (!existsSync(path))
+          throw new LolaError("usage", `no model ${name}: ${path} does not exist`, "lola models list");
+        return { path: resolve(path) };
+      }
+    }
+  },
+  show(result) {
+    if ("path" in result) return result.path;
+    if ("removed" in result) return `removed ${result.removed.path} (${bytes(result.removed.bytes)})`;
+    if ("verified" in result) {
+      return `${result.verified}: whole, ${grouped(result.tensors)} tensors\nidentity ${result.identity}`;
+    }
+    if ("model" in result) return showModel(result.model);
+    if (result.models.length === 0) return `no models in ${result.folder}`;
+    return table(
+      result.models.map(({ name, bytes: size, config, identity, problem, kind }) => [
+        name,
+        bytes(size),
+        config ? `${config.layers} layers, ${config.width} wide, ${config.experts} experts` : (problem ?? kind),
+        identity?.slice(0, 12) ?? "",
+      ]),
+    );
+  },
+});
+
+/** A file is checked chunk by chunk; a folder has no hashes, so it is read in full to find its identity. */
+async function verify(name: string | undefined, notes: Notes): Promise<Result> {
+  const source: ModelSource | LolaFile = await openNamed(name, notes);
+  try {
+    if ("verify" in source) source.verify((tensor) => notes.progress(`checking ${tensor}`));
+    return { verified: source.label, identity: source.identity, tensors: source.tensors.size };
+  } finally {
+    notes.progress("");
+    source.close();
+  }
+}
+
+function showModel({
+  label,
+  identity,
+  config,
+  parameters,
+  bytes: size,
+  tensors,
+  provenance,
+  notes,
+}: ModelDescription): string {
+  const facts = table([
+    ["model", label],
+    ["identity", identity],
+    ["made by", `${provenance.made} from ${provenance.from}, version ${provenance.version}`],
+    ["parameters", `${grouped(parameters.total)}, ${grouped(parameters.active)} active for a token`],
+    ["weights", bytes(size)],
+    ...Object.entries(config).map(([key, value]) => [key, typeof value === "number" ? String(value) : value]),
+    ...[...provenance.notes, ...notes].map((note) => ["note", note]),
+  ]);
+  return `${facts}\n\n${table(tensors.map((t) => [t.name, t.type, `[${t.shape.join(", ")}]`]))}`;
+}

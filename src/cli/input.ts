@@ -1,0 +1,43 @@
+/** Text that a command works on: arguments, a file, stdin. */
+import { fstatSync, readFileSync } from "node:fs";
+import { LolaError } from "../base/errors.ts";
+
+/** Exact text of UTF-8 bytes. @throws LolaError "usage" when they are something else */
+function decode(bytes: Uint8Array, label: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new LolaError("usage", `${label} is not UTF-8 text`, "iconv -t UTF-8 converts it", { cause });
+  }
+}
+
+/** All of stdin. */
+export async function readStdin(): Promise<string> {
+  return decode(new Uint8Array(await Bun.stdin.arrayBuffer()), "stdin");
+}
+
+/** Text of a file; `-` is stdin. */
+export async function readText(path: string): Promise<string> {
+  return path === "-" ? readStdin() : decode(readFileSync(path), path);
+}
+
+/** Is something piped or redirected in? A terminal, /dev/null and a closed stdin hold nothing to read. */
+export function hasStdin(): boolean {
+  try {
+    const stat = fstatSync(0);
+    return stat.isFIFO() || stat.isFile() || stat.isSocket();
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * The input of a command: its arguments joined by blanks; else the file; else what is piped in. A lone `-` is stdin.
+ * @returns undefined when there is none of them
+ */
+export async function readInput(args: readonly string[], file: string | undefined): Promise<string | undefined> {
+  if (args.length === 1 && args[0] === "-") return readStdin();
+  if (args.length > 0) return args.join(" ");
+  if (file !== undefined) return readText(file);
+  return hasStdin() ? readStdin() : undefined;
+}

@@ -1,0 +1,57 @@
+/** Opens the model that a command line names, and the engine that runs it. Heavy parts are imported only when needed. */
+import { LolaError } from "../base/errors.ts";
+import type { ModelSource } from "../checkpoint/source.ts";
+import type { DeviceChoice } from "../device/choose.ts";
+import type { Model } from "../model/open.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { Notes } from "./streams.ts";
+
+/**
+ * Opens a model for reading: by path, by name in the folder of models, or the built-in one; tells what was mended.
+ * @throws LolaError "usage" if there is none; DataError if it is damaged
+ */
+export async function openNamed(name: string | undefined, notes: Notes): Promise<ModelSource> {
+  const { openSource } = await import("../model/open.ts");
+  const source = openSource(name ?? (await builtIn()));
+  for (const note of source.notes) notes.warn(note);
+  return source;
+}
+
+async function builtIn() {
+  const { embeddedModel } = await import("../base/embedded.ts");
+  const model = embeddedModel();
+  if (model) return model;
+  throw new LolaError("usage", "this build has no model inside", "-m MODEL: a .lola file, a model folder or a name");
+}
+
+/** Content hash; undefined for a folder, where it is not known without reading all of it. */
+export function knownIdentity(source: ModelSource): string | undefined {
+  return source.provenance.made === "published" ? undefined : source.identity;
+}
+
+export interface Loaded {
+  model: Model;
+  /** Which engine and why, in one line. */
+  why: string;
+  seconds: number;
+}
+
+/** Opens an engine and brings the weights there. @throws LolaError "device" */
+export async function loadOn(
+  source: ModelSource,
+  tokenizer: Tokenizer,
+  engine: { device: DeviceChoice; threads: number | undefined },
+  notes: Notes,
+): Promise<Loaded> {
+  const started = performance.now();
+  const { openDevice } = await import("../device/choose.ts");
+  const { loadModel } = await import("../model/open.ts");
+  notes.progress(`loading ${source.label}`);
+  try {
+    const { device, why } = await openDevice(engine.device, engine.threads ? { threads: engine.threads } : {});
+    const model = loadModel(device, source, tokenizer);
+    return { model, why, seconds: (performance.now() - started) / 1000 };
+  } finally {
+    notes.progress("");
+  }
+}

@@ -1,0 +1,176 @@
+/** Generates the samples of one `lola generate` and writes them as text or events, or gathers them for JSON. */
+import { randomBytes } from "node:crypto";
+import type { ModelSource } from "../checkpoint/source.ts";
+import type { Device } from "../device/device.ts";
+import type { FinishReason, GenerateResult, TokenEvent } from "../generate/generate.ts";
+import type { Sampling } from "../model/session.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { Context } from "./context.ts";
+import { knownIdentity, type Loaded } from "./model.ts";
+import { toJson } from "./streams.ts";
+
+/** A token as --json and --jsonl tell it. */
+interface TokenJson {
+  id: number;
+  /** What the token stands for by itself; a piece of a character shows as U+FFFD. */
+  token: string;
+  logprob: number;
+  /** Expert of each MoE layer for the token that was fed to draw this one. */
+  experts: number[];
+  top?: { id: number; token: string; logprob: number }[];
+}
+
+interface SampleJson {
+  index: number;
+  text: string;
+  ids: number[];
+  finish_reason: FinishReason;
+  /** Sum over the tokens, natural logarithm. */
+  logprob: number;
+  logprobs?: TokenJson[];
+}
+
+/** The object that `lola generate --json` prints. */
+export interface Generation {
+  model: { name: string; identity: string | null };
+  device: { kind: string; name: string };
+  prompt: { tokens: number; ids: number[] };
+  seed: bigint | null;
+  sampling: Record<string, number>;
+  samples: SampleJson[];
+  timings: Record<string, number>;
+}
+
+export interface OutputFlags {
+  echo: boolean;
+  maxTokens: number;
+  stop: string[];
+  samples: number;
+  logprobs: number;
+  jsonl: boolean;
+  stream: boolean;
+}
+
+/** Flags → how tokens are drawn; a seed is chosen where none was given. */
+export function samplingOf(flags: Omit<Sampling, "seed"> & { seed: bigint | undefined; greedy: boolean }): Sampling {
+  const { topK, topP, minP, repetitionPenalty } = flags;
+  const temperature = flags.greedy ? 0 : flags.temperature;
+  return { temperature, topK, topP, minP, repetitionPenalty, seed: flags.seed ?? randomBytes(8).readBigUInt64LE() };
+}
+
+/** Runs all samples. @returns what --json prints; undefined where the text or the events have been written instead */
+export async function generateSamples(
+  context: Context<OutputFlags>,
+  loaded: Loaded,
+  prompt: number[],
+  sampling: Sampling,
+): Promise<Generation | undefined> {
+  const { device, source, tokenizer } = loaded.model;
+  const { flags, json, notes, out } = context;
+  const { generate } = await import("../generate/generate.ts");
+  const signal = context.cancellation();
+  const session = loaded.model.session();
+  const head = describe(source, device, prompt, sampling);
+  const event = (name: string, fields: object) => out.line(toJson({ event: name, ...fields }));
+  if (flags.jsonl) event("start", head);
+  const samples: SampleJson[] = [];
+  const totals = { tokens: 0, prefill: 0, decode: 0 };
+
+  for (let index = 0; index < flags.samples; index++) {
+    const { maxTokens, stop, logprobs } = flags;
+    const request = { prompt, maxTokens, sampling, stop, logprobs, stream: index, signal };
+    const run = generate(session, tokenizer, request);
+    const writer = json || flags.jsonl ? undefined : new TextWriter(context, index, flags.stream);
+    if (flags.echo) writer?.write(tokenizer.decode(prompt));
+    const tokens: TokenJson[] = [];
+    let logprob = 0;
+    let step = await run.next();
+    for (; !step.done; step = await run.next()) {
+      const told = toTokenJson(step.value, tokenizer);
+      logprob += told.logprob;
+      if (flags.jsonl) event("token", { sample: index, text: step.value.text, ...told });
+      else if (json && logprobs > 0) tokens.push(told);
+      writer?.write(step.value.text);
+    }
+    const result: GenerateResult = step.value;
+    totals.tokens += result.ids.length;
+    totals.prefill += result.seconds.prefill;
+    totals.decode += result.seconds.decode;
+    const text = flags.echo ? tokenizer.decode(prompt) + result.text : result.text;
+    const { ids, finishReason: finish_reason } = result;
+    const sample = { index, text, ids, finish_reason, logprob, ...(logprobs > 0 ? { logprobs: tokens } : {}) };
+    if (json) samples.push(sample);
+    else if (flags.jsonl) event("end", { sample: index, finish_reason, tokens: ids.length, logprob });
+    else writer?.end();
+  }
+
+  const timings = {
+    load_seconds: loaded.seconds,
+    prefill_seconds: totals.prefill,
+    decode_seconds: totals.decode,
+    tokens: totals.tokens,
+    tokens_per_second: totals.decode > 0 ? (totals.tokens - flags.samples) / totals.decode : 0,
+  };
+  if (json) return { ...head, samples, timings };
+  if (flags.jsonl) event("done", { timings });
+  else notes.tell(`${totals.tokens} tokens, ${timings.tokens_per_second.toFixed(1)} a second`);
+  return undefined;
+}
+
+function describe(
+  source: ModelSource,
+  device: Device,
+  prompt: number[],
+  sampling: Sampling,
+): Omit<Generation, "samples" | "timings"> {
+  const { kind, name } = device.info;
+  const { temperature, topK, topP, minP, repetitionPenalty } = sampling;
+  return {
+    model: { name: source.label, identity: knownIdentity(source) ?? null },
+    device: { kind, name },
+    prompt: { tokens: prompt.length, ids: prompt },
+    seed: temperature > 0 ? sampling.seed : null,
+    sampling: { temperature, top_k: topK, top_p: topP, min_p: minP, repetition_penalty: repetitionPenalty },
+  };
+}
+
+function toTokenJson(event: TokenEvent, tokenizer: Tokenizer): TokenJson {
+  const decode = (id: number) => tokenizer.decode([id]);
+  const { id, logprob, top } = event;
+  return {
+    id,
+    token: decode(id),
+    logprob,
+    experts: [...event.experts],
+    ...(top && { top: top.map((t) => ({ id: t.id, token: decode(t.id), logprob: t.logprob })) }),
+  };
+}
+
+/** Writes one sample as text: as it comes or whole, with a line end at the end and an empty line before the next. */
+class TextWriter {
+  private held = "";
+  private last = "";
+
+  constructor(
+    private readonly context: Context<OutputFlags>,
+    private readonly index: number,
+    private readonly streaming: boolean,
+  ) {}
+
+  write(text: string): void {
+    if (text === "") return;
+    if (this.last === "" && this.index > 0) this.emit("\n");
+    this.last = text;
+    this.emit(text);
+  }
+
+  end(): void {
+    if (!this.last.endsWith("\n")) this.emit("\n");
+    if (this.held !== "") this.context.out.model(this.held);
+  }
+
+  private emit(text: string): void {
+    if (this.streaming) this.context.out.model(text);
+    else this.held += text;
+  }
+}

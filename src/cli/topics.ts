@@ -1,0 +1,71 @@
+/** What `lola help TOPIC` explains beside the commands. */
+
+export interface Topic {
+  name: string;
+  summary: string;
+  text: string;
+}
+
+export const topics: readonly Topic[] = [
+  {
+    name: "exit-codes",
+    summary: "what the exit code says",
+    text: `  0    done; also when the reader of a pipe went away
+  1    failed while running: disk full, network, a bug
+  2    misuse: unknown command or flag, bad value, prompt too long, no such file
+  3    a model or data file is corrupt, of the wrong format or version
+  4    no usable device, out of memory, device lost
+  5    stopped early on purpose; the run can be resumed
+  130  stopped by SIGINT (Ctrl-C); what was written stays
+  143  stopped by SIGTERM`,
+  },
+  {
+    name: "configuration",
+    summary: "flags, environment, configuration files",
+    text: `A setting takes its value from the first of these that has one:
+
+  1. the flag on the command line        --device cpu
+  2. the environment                     LOLA_DEVICE=cpu
+  3. lola.toml in the current folder     device = "cpu"
+  4. config.toml in the user's folder    device = "cpu"
+  5. the default
+
+In a file, a table named after a command holds for that command alone:
+
+  model = "lola_v1"
+  [generate]
+  temperature = 0.7
+
+lola doctor prints every setting, its value and where it came from. Flags
+that can be set this way are marked so in lola COMMAND --help's man page
+(lola help --man).`,
+  },
+  {
+    name: "environment",
+    summary: "environment variables",
+    text: `  LOLA_HOME            one folder for models, cache and configuration
+  XDG_DATA_HOME        models are in lola/models under it (~/.local/share)
+  XDG_CACHE_HOME       caches are in lola under it (~/.cache)
+  XDG_CONFIG_HOME      lola/config.toml is under it (~/.config)
+  LOLA_MODEL, ...      settings: see lola help configuration
+  HF_ENDPOINT          where lola pull downloads from
+  HF_TOKEN             token for lola pull
+  NO_COLOR             no colours; FORCE_COLOR=1 colours in pipes too
+  CI                   no colours, no questions, no progress`,
+  },
+  {
+    name: "streams",
+    summary: "what goes to stdout and stderr",
+    text: `stdout carries the result and nothing else. Notes, progress and questions go
+to stderr, and only where it is a terminal; in a pipe stderr stays empty
+unless something is wrong. --quiet silences notes in a terminal too.
+
+"-" as an argument is stdin. --json prints one object; --jsonl one event a
+line. Questions are asked only if stdin and stderr are terminals, CI is not
+set and --no-input is not given; otherwise a missing choice is an error.
+
+Text of a model is written exactly as generated, with a line end at the end
+if it has none. In a terminal its control characters are shown as pictures,
+so that no model can move your cursor or retitle your window.`,
+  },
+];

@@ -1,0 +1,64 @@
+/** One raw text → the typed value of a flag. Nothing is guessed: "007" stays text, "1e5" is no integer, "" is empty text. */
+import { LolaError } from "../base/errors.ts";
+import { nearest } from "./nearest.ts";
+import type { Flag } from "./table.ts";
+
+/**
+ * @param name how the value was given, for messages: `--seed`, `LOLA_SEED`, `seed in ./lola.toml`
+ * @throws LolaError "usage" saying what is accepted
+ */
+export function parseValue(flag: Flag, raw: string, name: string): string | number | bigint | boolean | string[] {
+  switch (flag.type) {
+    case "text":
+      return raw;
+    case "list":
+      return [raw];
+    case "flag":
+    case "negated":
+      return parseSwitch(raw, name);
+    case "choice": {
+      if (flag.choices.includes(raw)) return raw;
+      const meant = nearest(raw, flag.choices);
+      throw misuse(name, raw, `one of ${flag.choices.join(", ")}`, meant && `${name} ${meant}`);
+    }
+    case "integer":
+      return parseNumber(flag, raw, name, /^[+-]?\d+$/, "a whole number");
+    case "float":
+      return parseNumber(flag, raw, name, /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i, "a number");
+    case "seed": {
+      const seed = /^(\d+|0x[\da-f]+)$/i.test(raw) ? BigInt(raw) : -1n;
+      if (seed < 0n || seed > 0xffffffffffffffffn) {
+        throw misuse(name, raw, "a whole number from 0 to 18446744073709551615");
+      }
+      return seed;
+    }
+  }
+}
+
+function parseNumber(
+  flag: { min?: number; max?: number },
+  raw: string,
+  name: string,
+  pattern: RegExp,
+  kind: string,
+): number {
+  const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = flag;
+  const value = pattern.test(raw) ? Number(raw) : Number.NaN;
+  const safe = kind === "a number" ? Number.isFinite(value) : Number.isSafeInteger(value);
+  if (!safe || value < min || value > max) {
+    const bounded = Number.isFinite(min) && Number.isFinite(max);
+    const range = bounded ? ` from ${min} to ${max}` : Number.isFinite(min) ? ` of at least ${min}` : "";
+    throw misuse(name, raw, kind + range);
+  }
+  return value;
+}
+
+function parseSwitch(raw: string, name: string): boolean {
+  if (/^(1|true|yes|on)$/i.test(raw)) return true;
+  if (/^(0|false|no|off)$/i.test(raw)) return false;
+  throw misuse(name, raw, "true or false");
+}
+
+function misuse(name: string, raw: string, accepted: string, hint?: string): LolaError {
+  return new LolaError("usage", `${name}: expected ${accepted}, got ${JSON.stringify(raw)}`, hint);
+}
