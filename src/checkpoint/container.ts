@@ -2,7 +2,7 @@
 import type { Output } from "../base/atomic.ts";
 import { DataError } from "../base/errors.ts";
 import { Sha256, xxh64 } from "../base/hash.ts";
-import type { ByteSource } from "./bytes.ts";
+import type { ByteSource, Reader } from "./bytes.ts";
 import { type Chunk, ChunkCoder, writtenChunk } from "./chunk.ts";
 import {
   type Contents,
@@ -30,28 +30,40 @@ export interface Container extends Contents {
 export function openContainer(source: ByteSource): Container {
   try {
     const contents = readContents(source);
-    return {
-      ...contents,
-      read: (name) => readTensor(source, contents.tensors.get(name), name),
-      close: () => source.close(),
-    };
+    const idle: Workspace[] = [];
+    const read = (name: string) => readTensor(source, contents.tensors.get(name), name, idle);
+    return { ...contents, read, close: () => source.close() };
   } catch (error) {
     source.close();
     throw error;
   }
 }
 
-function* readTensor(source: ByteSource, tensor: StoredTensor | undefined, name: string): Generator<Uint8Array> {
+/** Buffers of one tensor that is being read; kept for the next one. */
+interface Workspace {
+  reader: Reader;
+  coder: ChunkCoder;
+}
+
+function* readTensor(
+  source: ByteSource,
+  tensor: StoredTensor | undefined,
+  name: string,
+  idle: Workspace[],
+): Generator<Uint8Array> {
   if (!tensor) throw new RangeError(`no tensor ${name}`);
-  const reader = source.reader();
-  const coder = new ChunkCoder();
-  for (const [i, chunk] of tensor.chunks.entries()) {
-    const where = `${source.label}: ${name} chunk ${i}`;
-    const bytes = reader(chunk.offset, padded(chunk.stored));
-    for (let at = chunk.stored; at < bytes.length; at++) {
-      if (bytes[at] !== 0) throw new DataError("file.padding", `${where}: the bytes after it are not zero`);
+  const workspace = idle.pop() ?? { reader: source.reader(), coder: new ChunkCoder() };
+  try {
+    for (const [i, chunk] of tensor.chunks.entries()) {
+      const where = `${source.label}: ${name} chunk ${i}`;
+      const bytes = workspace.reader(chunk.offset, padded(chunk.stored));
+      for (let at = chunk.stored; at < bytes.length; at++) {
+        if (bytes[at] !== 0) throw new DataError("file.padding", `${where}: the bytes after it are not zero`);
+      }
+      yield workspace.coder.unpack(chunk, bytes.subarray(0, chunk.stored), planeWidth(tensor), where);
     }
-    yield coder.unpack(chunk, bytes.subarray(0, chunk.stored), planeWidth(tensor), where);
+  } finally {
+    idle.push(workspace);
   }
 }
 

@@ -98,8 +98,9 @@ export function toHfConfig(config: ModelConfig, type: FloatType): Record<string,
     activation_function: "gelu_fast",
     architectures: ["LOLALMHeadModel"],
     auto_map: {
-      AutoConfig: "configuration_lola_gpt2.LOLAConfig",
-      AutoModelForCausalLM: "modeling_lola_gpt2.LOLALMHeadModel",
+      // The code stays in the published repository; "--" names it.
+      AutoConfig: "dice-research/lola_v1--configuration_lola_gpt2.LOLAConfig",
+      AutoModelForCausalLM: "dice-research/lola_v1--modeling_lola_gpt2.LOLALMHeadModel",
     },
     bos_token_id: config.bos,
     eos_token_id: config.eos,

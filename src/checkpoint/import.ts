@@ -5,6 +5,7 @@ import { DataError } from "../base/errors.ts";
 import { fromFloats, toFloats } from "../base/float.ts";
 import { version } from "../base/version.ts";
 import type { WriteOptions } from "./container.ts";
+import { inOrder } from "./layout.ts";
 import { saveLola } from "./lola-file.ts";
 import type { ModelSource } from "./source.ts";
 import { type TensorStream, type TensorType, tensorBytes } from "./tensor.ts";
@@ -55,7 +56,8 @@ export async function importModel(
   let converted = 0;
   let [sourceBytes, unpackedBytes] = [0, 0];
   function* tensors(): Generator<TensorStream> {
-    for (const tensor of source.tensors.values()) {
+    // The same order whatever the source is split into, so that the same model gives the same file.
+    for (const tensor of inOrder(source)) {
       options.progress?.(tensor.name, tensor.bytes);
       const to = options.type ?? tensor.type;
       const loss = { name: tensor.name, from: tensor.type, to, elements: 0, inexact: 0, largestRelative: 0 };

@@ -85,3 +85,8 @@ export function checkTensors(config: ModelConfig, found: ReadonlyMap<string, Ten
       throw new DataError("layout.extra", `${label}: tensor ${name} does not belong to this model`);
   }
 }
+
+/** A model's tensors in the order of `expectedTensors`. */
+export function inOrder(model: { config: ModelConfig; tensors: ReadonlyMap<string, TensorInfo> }): TensorInfo[] {
+  return Array.from(expectedTensors(model.config).keys(), (name) => model.tensors.get(name)!);
+}

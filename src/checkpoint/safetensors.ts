@@ -2,7 +2,8 @@
 import type { Output } from "../base/atomic.ts";
 import { DataError } from "../base/errors.ts";
 import type { FloatType } from "../base/float.ts";
-import { type ByteSource, fileBytes } from "./bytes.ts";
+import { type ByteSource, fileBytes, type Reader } from "./bytes.ts";
+import type { TensorInfo } from "./tensor.ts";
 
 /** Bytes of one element, for every type that the format knows and that has whole bytes. */
 const elementBytes: Record<string, number> = {
@@ -72,6 +73,8 @@ function readTable(source: ByteSource): Map<string, SafeTensor> {
     throw fail("truncated", `the header needs ${start} bytes, the file has ${size}`, "download it again");
   const header = parseHeader(reader(8, Number(length)), fail);
 
+  // Buffers of readers that are done, for the next ones.
+  const idle: Reader[] = [];
   const spans: { name: string; from: number; to: number }[] = [];
   const tensors = new Map<string, SafeTensor>();
   for (const [name, entry] of Object.entries(header)) {
@@ -92,7 +95,7 @@ function readTable(source: ByteSource): Map<string, SafeTensor> {
       type: floatTypes[dtype as string],
       shape,
       bytes,
-      read: () => readSpan(source, start + from, bytes),
+      read: () => readSpan(source, start + from, bytes, idle),
     });
   }
   spans.sort((a, b) => a.from - b.from || a.to - b.to);
@@ -119,28 +122,24 @@ function parseHeader(bytes: Uint8Array, fail: (code: string, what: string) => Da
   return header;
 }
 
-function* readSpan(source: ByteSource, start: number, bytes: number): Generator<Uint8Array> {
-  const reader = source.reader();
-  for (let at = 0; at < bytes; at += pieceBytes) yield reader(start + at, Math.min(pieceBytes, bytes - at));
+function* readSpan(source: ByteSource, start: number, bytes: number, idle: Reader[]): Generator<Uint8Array> {
+  const reader = idle.pop() ?? source.reader();
+  try {
+    for (let at = 0; at < bytes; at += pieceBytes) yield reader(start + at, Math.min(pieceBytes, bytes - at));
+  } finally {
+    idle.push(reader);
+  }
 }
 
 function isCounts(value: unknown): value is number[] {
   return Array.isArray(value) && value.length <= 8 && value.every((n) => Number.isSafeInteger(n) && n >= 0);
 }
 
-/** What a writer needs to know of a tensor before its content comes. */
-export interface SafeTensorPlan {
-  name: string;
-  type: FloatType;
-  shape: readonly number[];
-  bytes: number;
-}
-
 /** Writes one safetensors file; contents are asked for in the order of the plan. */
-export function writeSafeTensors(
+export function writeSafeTensors<T extends TensorInfo>(
   output: Output,
-  plan: readonly SafeTensorPlan[],
-  read: (name: string) => Iterable<Uint8Array>,
+  plan: readonly T[],
+  read: (tensor: T) => Iterable<Uint8Array>,
 ): void {
   let end = 0;
   const entries = plan.map(({ name, type, shape, bytes }) => {
@@ -154,5 +153,5 @@ export function writeSafeTensors(
   new DataView(length.buffer).setBigUint64(0, BigInt(header.length), true);
   output.write(length);
   output.write(header);
-  for (const { name } of plan) for (const piece of read(name)) output.write(piece);
+  for (const tensor of plan) for (const piece of read(tensor)) output.write(piece);
 }

@@ -1,5 +1,4 @@
 /** zstd with a hard limit on what a frame may become: the native binding, or Bun's own where that cannot load. */
-import { createRequire } from "node:module";
 import zlib from "node:zlib";
 
 export interface Zstd {
@@ -31,7 +30,8 @@ interface Binding {
 export function nativeZstd(): Zstd | undefined {
   let binding: Binding;
   try {
-    binding = createRequire(import.meta.url)("zstd-napi/binding") as Binding;
+    // A literal require, so that the compiler puts the binding into the executable.
+    binding = require("zstd-napi/binding") as Binding;
   } catch {
     return undefined;
   }

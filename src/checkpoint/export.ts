@@ -1,0 +1,88 @@
+/** Export: a model becomes a folder in the published layout, which the Hugging Face tools read. */
+import { saveFolder } from "../base/atomic.ts";
+import type { Disk } from "../base/disk.ts";
+import { floatBytes } from "../base/float.ts";
+import { toHfConfig } from "./hf-config.ts";
+import { indexFile, weightsFile } from "./hf-folder.ts";
+import { inOrder } from "./layout.ts";
+import { writeSafeTensors } from "./safetensors.ts";
+import type { ModelSource } from "./source.ts";
+import type { TensorInfo } from "./tensor.ts";
+
+export interface ExportOptions {
+  /** Most bytes of tensors in one weight file; default 5 GB (10^9 each), as published models have it. */
+  shardBytes?: number;
+  /** Called before each tensor is written. */
+  progress?: (name: string, bytes: number) => void;
+  disk?: Disk;
+}
+
+/**
+ * Writes `folder` whole or not at all: config.json, generation_config.json, weights bit for bit, tokenizer files.
+ * @param tokenizerFiles names and texts, as the tokenizer's own folder makes them
+ * @returns the names of the files
+ * @throws LolaError "usage" if the folder holds something; whatever reading or saving throws
+ */
+export async function exportHf(
+  source: ModelSource,
+  folder: string,
+  tokenizerFiles: Readonly<Record<string, string>>,
+  options: ExportOptions = {},
+): Promise<string[]> {
+  const shards = split(inOrder(source), options.shardBytes ?? 5e9);
+  const names = shards.map((_, i) =>
+    shards.length === 1 ? weightsFile : `model-${digits(i + 1)}-of-${digits(shards.length)}.safetensors`,
+  );
+  const texts: Record<string, string> = {
+    "config.json": json(toHfConfig(source.config, source.tensors.get("wte.weight")!.type)),
+    "generation_config.json": json({
+      _from_model_config: true,
+      bos_token_id: source.config.bos,
+      eos_token_id: source.config.eos,
+    }),
+    ...tokenizerFiles,
+  };
+  if (shards.length > 1) {
+    const total = shards.flat().reduce((sum, { bytes }) => sum + bytes, 0);
+    const map = shards.flatMap((shard, i) => shard.map(({ name }) => [published(name), names[i]!] as const));
+    texts[indexFile] = json({ metadata: { total_size: total }, weight_map: Object.fromEntries(map) });
+  }
+  await saveFolder(
+    folder,
+    async (output) => {
+      for (const [i, shard] of shards.entries()) {
+        await output.file(names[i]!, (file) => {
+          const plan = shard.map((tensor) => ({ ...tensor, name: published(tensor.name), source: tensor.name }));
+          writeSafeTensors(file, plan, ({ source: name, bytes }) => {
+            options.progress?.(name, bytes);
+            return source.read(name);
+          });
+        });
+      }
+      for (const [name, text] of Object.entries(texts)) {
+        await output.file(name, (file) => file.write(new TextEncoder().encode(text)));
+      }
+    },
+    options.disk,
+  );
+  return [...names, ...Object.keys(texts)];
+}
+
+/** Fills one file after the other; in each, wider elements come first, so that all lie aligned. */
+function split(tensors: readonly TensorInfo[], most: number): TensorInfo[][] {
+  const shards: TensorInfo[][] = [[]];
+  let bytes = 0;
+  for (const tensor of tensors) {
+    if (bytes > 0 && bytes + tensor.bytes > most) {
+      shards.push([]);
+      bytes = 0;
+    }
+    shards.at(-1)!.push(tensor);
+    bytes += tensor.bytes;
+  }
+  return shards.map((shard) => shard.toSorted((a, b) => floatBytes[b.type] - floatBytes[a.type]));
+}
+
+const published = (name: string) => `transformer.${name}`;
+const digits = (n: number) => String(n).padStart(5, "0");
+const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
