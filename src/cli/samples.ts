@@ -100,7 +100,7 @@ export async function generateSamples(
     const { ids, finishReason: finish_reason } = result;
     const sample = { index, text, ids, finish_reason, logprob, ...(logprobs > 0 ? { logprobs: tokens } : {}) };
     if (json) samples.push(sample);
-    else if (flags.jsonl) event("end", { sample: index, finish_reason, tokens: ids.length, logprob });
+    else if (flags.jsonl) event("sample", { sample: index, finish_reason, tokens: ids.length, logprob });
     else writer?.end();
   }
 
@@ -112,7 +112,7 @@ export async function generateSamples(
     tokens_per_second: totals.decode > 0 ? (totals.tokens - flags.samples) / totals.decode : 0,
   };
   if (json) return { ...head, samples, timings };
-  if (flags.jsonl) event("done", { timings });
+  if (flags.jsonl) event("end", { samples: flags.samples, timings });
   else notes.tell(`${totals.tokens} tokens, ${timings.tokens_per_second.toFixed(1)} a second`);
   return undefined;
 }

@@ -61,6 +61,8 @@ export class Out {
 export class Notes {
   readonly terminal = isatty(2);
   readonly style: Style = styleOf(2);
+  /** Length of the progress line on the screen. */
+  #shown = 0;
 
   constructor(readonly quiet: boolean) {}
 
@@ -81,8 +83,9 @@ export class Notes {
   /** Replaces the current line of a terminal; "" clears it. Silent in pipes, dumb terminals and with --quiet. */
   progress(text: string): void {
     if (!this.terminal || this.quiet || process.env.TERM === "dumb" || process.env.CI) return;
-    const width = process.stderr.columns || 80;
-    this.#write(`\r\x1b[2K${text.slice(0, width - 1)}`);
+    const line = text.slice(0, (process.stderr.columns || 80) - 1);
+    this.#write(`\r${line.padEnd(this.#shown)}\r${line}`);
+    this.#shown = line.length;
   }
 
   #write(text: string): void {

@@ -97,11 +97,13 @@ export const models = defineCommand({
   },
 });
 
+const isFile = (source: ModelSource): source is LolaFile => "verify" in source;
+
 /** A file is checked chunk by chunk; a folder has no hashes, so it is read in full to find its identity. */
 async function verify(name: string | undefined, notes: Notes): Promise<Result> {
-  const source: ModelSource | LolaFile = await openNamed(name, notes);
+  const source = await openNamed(name, notes);
   try {
-    if ("verify" in source) source.verify((tensor) => notes.progress(`checking ${tensor}`));
+    if (isFile(source)) source.verify((tensor) => notes.progress(`checking ${tensor}`));
     return { verified: source.label, identity: source.identity, tensors: source.tensors.size };
   } finally {
     notes.progress("");

@@ -1,0 +1,49 @@
+/** Runs the program from source, as a user's shell would: its own process, pipes for streams, a home of its own. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const root = join(import.meta.dir, "../..");
+
+export interface Ran {
+  code: number;
+  out: string;
+  err: string;
+}
+
+export interface RunOptions {
+  /** Text piped in; without it stdin is /dev/null. */
+  stdin?: string;
+  env?: Record<string, string>;
+  cwd?: string;
+}
+
+const home = mkdtempSync(join(tmpdir(), "lola-cli-"));
+process.on("exit", () => rmSync(home, { recursive: true, force: true }));
+
+/** What a command sees of the environment; nothing of the tester's own settings. */
+export function environment(extra: Record<string, string> = {}): Record<string, string> {
+  return { PATH: process.env.PATH ?? "", HOME: home, LOLA_HOME: join(home, "lola"), ...extra };
+}
+
+export function commandLine(args: readonly string[]): string[] {
+  return [process.execPath, join(root, "src/main.ts"), ...args];
+}
+
+export async function lola(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
+  const child = Bun.spawn(commandLine(args), {
+    stdin: options.stdin === undefined ? "ignore" : new Blob([options.stdin]),
+    stdout: "pipe",
+    stderr: "pipe",
+    env: environment(options.env),
+    cwd: options.cwd ?? home,
+  });
+  const [out, err, code] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  return { code, out, err };
+}
+
+export { home, root };
