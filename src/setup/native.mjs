@@ -1,6 +1,15 @@
 /** Builds the CPU engine's kernels, `kernels/native/*.c`, into one shared library that needs nothing but libc. */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { findC } from "./compiler.mjs";
@@ -13,19 +22,35 @@ const suffix = { darwin: "dylib", win32: "dll" }[process.platform] ?? "so";
 export const nativeLibrary = join(root, `node_modules/.lola/liblolakernels.${suffix}`);
 
 /**
+ * Multiply-adds may fuse; nothing else about arithmetic is loosened. No -march=native: the library runs elsewhere, and
+ * takes the instruction set that it finds there.
+ */
+const flags = [
+  ...["-std=gnu11", "-O3", "-fPIC", "-pthread", "-fvisibility=hidden"],
+  ...["-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"],
+];
+
+/** Compiled from `kernels.c`, each with its own flags; a compiler that lacks them leaves that one out. */
+const instructionSets = {
+  portable: [],
+  ...(process.arch === "x64" && {
+    avx2: ["-mavx2", "-mfma", "-mf16c"],
+    avx512: ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma", "-mf16c"],
+  }),
+};
+
+/** Compiled once. */
+const common = ["choose", "memory", "pool"];
+
+/**
  * Compiles the library when it is missing or its sources changed.
  * @returns {Promise<{path?: string, reason?: string, worked: boolean}>} the library, or one line that says why there is none
  */
 export async function buildNative() {
   const folder = join(root, "kernels/native");
-  const names = existsSync(folder)
-    ? readdirSync(folder)
-        .filter((name) => /\.[ch]$/.test(name))
-        .sort()
-    : [];
-  if (names.length === 0) return { reason: "no sources", worked: false };
-  const hash = createHash("sha256");
-  for (const name of names) hash.update(name).update(readFileSync(join(folder, name)));
+  const hash = createHash("sha256").update(JSON.stringify([flags, instructionSets, common]));
+  const names = readdirSync(folder).filter((name) => /\.[ch]$/.test(name));
+  for (const name of names.sort()) hash.update(name).update(readFileSync(join(folder, name)));
   const key = hash.digest("hex");
   const stamp = `${nativeLibrary}.stamp`;
   if (existsSync(nativeLibrary) && existsSync(stamp) && readFileSync(stamp, "utf8") === key) {
@@ -35,11 +60,41 @@ export async function buildNative() {
   if (!compiler) return { reason: "no C compiler", worked: false };
   say("building the CPU kernels");
   mkdirSync(dirname(nativeLibrary), { recursive: true });
-  const partial = `${nativeLibrary}.${process.pid}`;
-  const sources = names.filter((name) => name.endsWith(".c")).map((name) => join(folder, name));
-  const built = await run(compiler, ["-O3", "-shared", "-fPIC", "-pthread", "-o", partial, ...sources, "-lm"]);
-  if (built.code !== 0) return { reason: built.output.trim().split("\n")[0], worked: true };
-  renameSync(partial, nativeLibrary);
-  writeFileSync(stamp, key);
-  return { path: nativeLibrary, worked: true };
+  const scratch = mkdtempSync(join(dirname(nativeLibrary), "build-"));
+  try {
+    const reason = await compile(compiler, folder, scratch);
+    if (reason) return { reason, worked: true };
+    renameSync(join(scratch, "library"), nativeLibrary);
+    writeFileSync(stamp, key);
+    return { path: nativeLibrary, worked: true };
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Compiles and links `library` in the scratch folder; returns the compiler's first complaint if there is none. */
+async function compile(compiler, folder, scratch) {
+  const object = (name) => join(scratch, `${name}.o`);
+  const cc = (name, source, extra) =>
+    run(compiler, [...flags, ...extra, "-c", join(folder, source), "-o", object(name)]);
+  const sets = Object.keys(instructionSets);
+  const kernels = await Promise.all(
+    sets.map((set) => cc(set, "kernels.c", [...instructionSets[set], `-DKERNELS=kernels_${set}`])),
+  );
+  const [portable] = kernels;
+  if (portable.code !== 0) return complaint(portable);
+  const built = sets.filter((_, i) => kernels[i].code === 0);
+  const have = built.map((set) => `-DHAVE_${set.toUpperCase()}`);
+  const others = await Promise.all(common.map((name) => cc(name, `${name}.c`, have)));
+  const failed = others.find(({ code }) => code !== 0);
+  if (failed) return complaint(failed);
+  const objects = [...built, ...common].map(object);
+  const linked = await run(compiler, ["-shared", "-pthread", ...objects, "-o", join(scratch, "library"), "-lm"]);
+  return linked.code === 0 ? undefined : complaint(linked);
+}
+
+/** The line of a compiler's output that says what is wrong. */
+function complaint({ output }) {
+  const lines = output.trim().split("\n");
+  return lines.find((line) => /error/i.test(line)) ?? lines[0] ?? "the C compiler failed";
 }

@@ -1,0 +1,85 @@
+/* Memory of tensors: allocation, packing of matrices into panels, copies. */
+#include "lola.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* Kernels read whole vectors, so up to this many bytes past the end of a tensor. */
+enum { SLACK = 256 };
+enum { HUGE_PAGE = 2 << 20 };
+
+/* Zeros, aligned to a cache line, from HUGE_PAGE on to huge pages; null when there is no memory. */
+EXPORT void *lola_alloc(uint64_t bytes) {
+  bytes = lines(bytes) + SLACK;
+  if (bytes < HUGE_PAGE) {
+    void *p = aligned_alloc(64, bytes);
+    return p ? memset(p, 0, bytes) : 0;
+  }
+  const uint64_t size = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+  char *p = mmap(0, size + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) return 0;
+  char *aligned = (char *)(((uintptr_t)p + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+  if (aligned > p) munmap(p, aligned - p);
+  if (aligned < p + HUGE_PAGE) munmap(aligned + size, p + HUGE_PAGE - aligned);
+#ifdef MADV_HUGEPAGE
+  madvise(aligned, size, MADV_HUGEPAGE);
+#endif
+  return aligned;
+}
+
+/* `bytes`: as given to lola_alloc. */
+EXPORT void lola_free(void *p, uint64_t bytes) {
+  bytes = lines(bytes) + SLACK;
+  if (bytes < HUGE_PAGE) free(p);
+  else munmap(p, (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+}
+
+EXPORT void lola_copy(void *to, const void *from, uint64_t bytes) { memcpy(to, from, bytes); }
+
+/* Rows of a matrix that are packed together: their pieces of one panel are neighbours. */
+enum { STRIP = 32 };
+
+static inline void move(char *packed, char *plain, uint64_t bytes, int unpack) {
+  if (unpack) memcpy(plain, packed, bytes);
+  else memcpy(packed, plain, bytes);
+}
+
+/* Between columns [n0, n1) of `rows` rows from row k on of one packed matrix and the same elements, row-major. */
+static inline __attribute__((always_inline)) void move_rows(char *matrix, char *plain, uint64_t inner, uint64_t cols,
+                                                            uint64_t k, uint64_t rows, uint64_t n0, uint64_t n1,
+                                                            int unpack, const uint64_t size) {
+  for (uint64_t n = n0; n < n1;) {
+    const uint64_t panel = n / PANEL, end = (panel + 1) * PANEL < n1 ? (panel + 1) * PANEL : n1;
+    char *to = matrix + ((panel * inner + k) * PANEL + n % PANEL) * size, *from = plain + (n - n0) * size;
+    if (end - n == PANEL)
+      for (uint64_t r = 0; r < rows; r++) move(to + r * PANEL * size, from + r * cols * size, PANEL * size, unpack);
+    else
+      for (uint64_t r = 0; r < rows; r++) move(to + r * PANEL * size, from + r * cols * size, (end - n) * size, unpack);
+    n = end;
+  }
+}
+
+static inline __attribute__((always_inline)) void repack(char *packed, char *plain, uint64_t inner, uint64_t cols,
+                                                         uint64_t start, uint64_t count, int unpack,
+                                                         const uint64_t size) {
+  const uint64_t matrix_bytes = (cols + PANEL - 1) / PANEL * PANEL * inner * size;
+  for (uint64_t i = start; i < start + count;) {
+    const uint64_t k = i / cols % inner, n = i % cols, left = start + count - i;
+    uint64_t rows = left / cols < STRIP ? left / cols : STRIP, n1 = cols;
+    if (rows > inner - k) rows = inner - k;
+    if (n || !rows) {
+      rows = 1;
+      n1 = n + left < cols ? n + left : cols;
+    }
+    move_rows(packed + i / cols / inner * matrix_bytes, plain + (i - start) * size, inner, cols, k, rows, n, n1, unpack,
+              size);
+    i += (rows - 1) * cols + n1 - n;
+  }
+}
+
+/* Logical elements [start, start + count) of matrices [.., inner, cols] into their packed form, from `plain`, or back. */
+EXPORT void lola_repack(void *packed, void *plain, uint64_t inner, uint64_t cols, uint64_t start, uint64_t count,
+                        uint32_t unpack, uint32_t size) {
+  if (size == 4) repack(packed, plain, inner, cols, start, count, unpack, 4);
+  else repack(packed, plain, inner, cols, start, count, unpack, 2);
+}

@@ -1,0 +1,88 @@
+/* The register-blocked inner product of the engine: C[mr, 16·pairs] (+)= A[mr, k] · B[k, 16·pairs]. */
+#ifndef MICRO_H
+#define MICRO_H
+#include "vector.h"
+
+/* MR rows and PAIR panels fill the registers; NV vectors make a panel. */
+#define NV (PANEL / VW)
+#if VW == 16
+enum { MR = 14, PAIR = 2 };
+#elif VW == 8 || defined(__aarch64__)
+enum { MR = 6, PAIR = 1 };
+#else
+enum { MR = 3, PAIR = 1 };
+#endif
+
+/* A is packed, [k, mr], or row-major with a constant row length `lda`. B: two panels, rows `ldb` floats apart. */
+INLINE void micro_tile(const uint32_t mr, const uint32_t pairs, const uint32_t lda, uint32_t inner, const float *a,
+                       const float *b0, const float *b1, size_t ldb, float *c, size_t ldc, int accumulate) {
+  vf acc[MR][PAIR * NV];
+#pragma GCC unroll 16
+  for (uint32_t r = 0; r < mr; r++)
+#pragma GCC unroll 4
+    for (uint32_t v = 0; v < pairs * NV; v++)
+      acc[r][v] = accumulate ? load(c + r * ldc + v * VW) : (vf){0};
+  for (uint32_t k = 0; k < inner; k++) {
+    vf b[PAIR * NV];
+#pragma GCC unroll 4
+    for (uint32_t v = 0; v < pairs * NV; v++) b[v] = load(v < NV ? b0 + v * VW : b1 + (v - NV) * VW);
+#pragma GCC unroll 16
+    for (uint32_t r = 0; r < mr; r++) {
+      vf x = splat(lda ? a[r * lda] : a[r]);
+#pragma GCC unroll 4
+      for (uint32_t v = 0; v < pairs * NV; v++) acc[r][v] += x * b[v];
+    }
+    a += lda ? 1 : mr;
+    b0 += ldb;
+    b1 += ldb;
+  }
+#pragma GCC unroll 16
+  for (uint32_t r = 0; r < mr; r++)
+#pragma GCC unroll 4
+    for (uint32_t v = 0; v < pairs * NV; v++) store(c + r * ldc + v * VW, acc[r][v]);
+}
+
+#define MICRO_ARGS inner, a, b0, b1, ldb, c, ldc, accumulate
+#define MICRO_CASE(m) \
+  case m: \
+    if (PAIR == 2 && pairs == 2) micro_tile(m, PAIR, lda, MICRO_ARGS); \
+    else micro_tile(m, 1, lda, MICRO_ARGS); \
+    break;
+
+INLINE void micro_rows(uint32_t mr, uint32_t pairs, const uint32_t lda, uint32_t inner, const float *a, const float *b0,
+                       const float *b1, size_t ldb, float *c, size_t ldc, int accumulate) {
+  switch (mr) {
+    MICRO_CASE(1) MICRO_CASE(2) MICRO_CASE(3)
+#if VW >= 8 || defined(__aarch64__)
+    MICRO_CASE(4) MICRO_CASE(5) MICRO_CASE(6)
+#endif
+#if VW == 16
+    MICRO_CASE(7) MICRO_CASE(8) MICRO_CASE(9) MICRO_CASE(10) MICRO_CASE(11) MICRO_CASE(12) MICRO_CASE(13) MICRO_CASE(14)
+#endif
+  }
+}
+
+/* A packed as [k, mr]. */
+static void micro_packed(uint32_t mr, uint32_t pairs, uint32_t inner, const float *a, const float *b0, const float *b1,
+                         size_t ldb, float *c, size_t ldc, int accumulate) {
+  micro_rows(mr, pairs, 0, inner, a, b0, b1, ldb, c, ldc, accumulate);
+}
+
+/* The panels of `rows` rows are of equal height, or one less: panel i starts at this row. */
+static inline uint32_t panel_row(uint32_t rows, uint32_t panels, uint32_t i) { return (uint64_t)rows * i / panels; }
+
+/* Rows of `x`, `stride` floats apart and `gather`ed if given, columns [k0, k1) → panels [k, mr] of `inner` columns each. */
+static void pack_rows(const float *x, size_t stride, const uint32_t *gather, uint32_t rows, uint32_t inner, uint32_t k0,
+                      uint32_t k1, float *packed) {
+  const uint32_t panels = ceil_div(rows, MR);
+  for (uint32_t i = 0; i < panels; i++) {
+    const uint32_t row = panel_row(rows, panels, i), mr = panel_row(rows, panels, i + 1) - row;
+    float *to = packed + (size_t)row * inner;
+    for (uint32_t r = 0; r < mr; r++) {
+      const float *from = x + stride * (gather ? gather[row + r] : row + r);
+      for (uint32_t k = k0; k < k1; k++) to[(size_t)k * mr + r] = from[k];
+    }
+  }
+}
+
+#endif

@@ -1,0 +1,124 @@
+/* Vectors of VW floats through GCC vector extensions: one source for SSE2, AVX2, AVX-512 and NEON. */
+#ifndef VECTOR_H
+#define VECTOR_H
+#include "lola.h"
+#include <math.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define VW 16
+#elif defined(__AVX2__)
+#include <immintrin.h>
+#define VW 8
+#else
+#define VW 4
+#endif
+
+typedef float vf __attribute__((vector_size(4 * VW)));
+typedef int32_t vi __attribute__((vector_size(4 * VW)));
+typedef float vf_unaligned __attribute__((vector_size(4 * VW), aligned(4), may_alias));
+typedef uint16_t vh_unaligned __attribute__((vector_size(2 * VW), aligned(2), may_alias));
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vf load(const float *p) { return *(const vf_unaligned *)p; }
+INLINE void store(float *p, vf v) { *(vf_unaligned *)p = v; }
+INLINE vf splat(float x) { return x - (vf){0}; }
+
+/* The first n < VW elements; the rest are 0. */
+INLINE vf load_part(const float *p, uint32_t n) {
+  vf v = {0};
+  memcpy(&v, p, 4 * n);
+  return v;
+}
+INLINE void store_part(float *p, vf v, uint32_t n) { memcpy(p, &v, 4 * n); }
+
+INLINE vf blend(vi mask, vf a, vf b) { return (vf)(((vi)a & mask) | ((vi)b & ~mask)); }
+INLINE vf vmax(vf a, vf b) { return blend(a > b, a, b); }
+INLINE vf vmin(vf a, vf b) { return blend(a < b, a, b); }
+
+/* Pairs are added in a fixed tree. */
+INLINE float sum(vf v) {
+  float a[VW];
+  memcpy(a, &v, sizeof v);
+  for (int n = VW / 2; n; n /= 2)
+    for (int i = 0; i < n; i++) a[i] += a[i + n];
+  return a[0];
+}
+INLINE float maximum(vf v) {
+  float best = v[0];
+  for (int i = 1; i < VW; i++) best = v[i] > best ? v[i] : best;
+  return best;
+}
+
+/* VW elements of weights of a float type, from element i on. */
+INLINE vf load_weights(const void *p, size_t i, const uint32_t type) {
+  if (type == F32) return load((const float *)p + i);
+  const uint16_t *half = (const uint16_t *)p + i;
+#if VW == 16
+  if (type == F16) return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)half));
+#elif VW == 8
+  if (type == F16) return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)half));
+#endif
+  vi bits = __builtin_convertvector(*(const vh_unaligned *)half, vi);
+  if (type == BF16) return (vf)(bits << 16);
+  /* The exponent moves by 112 through a product, which is exact and makes subnormals normal. */
+  vi magnitude = (bits & 0x7fff) << 13;
+  vf scaled = (vf)magnitude * 0x1p112f;
+  vi special = (magnitude >= 0x0f800000) & 0x7f800000;
+  return (vf)((vi)scaled | special | ((bits & 0x8000) << 16));
+}
+
+/* One element of weights. */
+INLINE float load_weight(const void *p, size_t i, const uint32_t type) {
+  if (type == F32) return ((const float *)p)[i];
+  uint16_t padded[VW] = {((const uint16_t *)p)[i]};
+  return load_weights(padded, 0, type)[0];
+}
+
+/*
+ * e^x within 2 units in the last place; x is clamped to ±87.3, so that no result is 0, subnormal or infinite.
+ * x = n ln 2 + r, |r| ≤ ln 2 / 2; e^r by its Taylor series to r⁷.
+ */
+INLINE vf vexp(vf x) {
+  const float shift = 12582912.0f; /* 1.5 · 2²³: adding it rounds to an integer in the low bits */
+  x = vmin(vmax(x, splat(-87.3f)), splat(87.3f));
+  vf t = x * 1.44269504f + shift;
+  vf n = t - shift;
+  vf r = x - n * 0.693359375f;
+  r = r + n * 2.12194440e-4f;
+  vf p = r * (1.0f / 5040) + 1.0f / 720;
+  p = p * r + 1.0f / 120;
+  p = p * r + 1.0f / 24;
+  p = p * r + 1.0f / 6;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  vi scale = (vi)t << 23; /* the integer moved into the exponent; the shift's own bits fall out */
+  return (vf)((vi)p + scale);
+}
+
+/* gelu_fast: 0.5 x (1 + tanh(u)) = x / (1 + e^(−2u)), u = x c (1 + 0.044715 x²). */
+INLINE vf vgelu(vf x) {
+  vf u = x * 0.7978845608f * (0.044715f * x * x + 1.0f);
+  return x / (vexp(u * -2.0f) + 1.0f);
+}
+
+/* Σ a[i] b[i]: four chains. */
+INLINE float dot(const float *a, const void *b, size_t at, uint32_t n, const uint32_t type) {
+  vf s[4] = {0};
+  uint32_t i = 0;
+  for (; i + 4 * VW <= n; i += 4 * VW)
+    for (int j = 0; j < 4; j++) s[j] += load(a + i + j * VW) * load_weights(b, at + i + j * VW, type);
+  for (; i + VW <= n; i += VW) s[0] += load(a + i) * load_weights(b, at + i, type);
+  float total = sum((s[0] + s[1]) + (s[2] + s[3]));
+  for (; i < n; i++) total += a[i] * load_weight(b, at + i, type);
+  return total;
+}
+
+/* Calls f with the float type as a constant, so that the compiler specialises it. */
+#define BY_TYPE(type, f, ...) \
+  ((type) == F32 ? f(__VA_ARGS__, F32) : (type) == F16 ? f(__VA_ARGS__, F16) : f(__VA_ARGS__, BF16))
+
+#endif

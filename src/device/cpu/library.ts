@@ -1,0 +1,82 @@
+/** The native kernels as a loaded library: its functions, and which instruction sets it can use here. */
+import { dlopen, FFIType, type Pointer } from "bun:ffi";
+import { nativeLibrary, openLibrary } from "../../base/embedded.ts";
+import { LolaError } from "../../base/errors.ts";
+
+const { ptr, u64, u32, i32, cstring } = FFIType;
+
+const symbols = {
+  lola_kernels: { args: [u32], returns: ptr },
+  lola_kernel: { args: [ptr, u32], returns: cstring },
+  lola_open: { args: [ptr, u32], returns: ptr },
+  lola_close: { args: [ptr] },
+  lola_start: { args: [ptr, ptr, u32], returns: i32 },
+  lola_work: { args: [ptr, u32], returns: u32 },
+  lola_cancel: { args: [ptr] },
+  lola_alloc: { args: [u64], returns: ptr },
+  lola_free: { args: [ptr, u64] },
+  lola_copy: { args: [ptr, ptr, u64] },
+  lola_repack: { args: [ptr, ptr, u64, u64, u64, u64, u32, u32] },
+} as const;
+
+const open = (path: string) => dlopen(path, symbols).symbols;
+
+export type Library = ReturnType<typeof open>;
+
+/** Instruction sets, from the slowest on, in the order of `lola_kernels` (native/choose.c). NEON is a portable build's. */
+export const instructionSets = ["portable", "avx2", "avx512"] as const;
+export type InstructionSet = (typeof instructionSets)[number];
+
+export const instructionNames: Record<InstructionSet, string> = {
+  portable: process.arch === "arm64" ? "NEON" : "portable",
+  avx2: "AVX2",
+  avx512: "AVX-512",
+};
+
+let loaded: Library | undefined;
+
+/** @throws LolaError "device" when the kernels are not built or cannot be loaded */
+export function library(): Library {
+  if (loaded) return loaded;
+  const path = nativeLibrary();
+  if (!path) {
+    throw new LolaError(
+      "device",
+      "the CPU kernels are not built",
+      "install a C compiler (gcc or clang), then npm start",
+    );
+  }
+  try {
+    loaded = openLibrary(path, open);
+  } catch (cause) {
+    if (cause instanceof LolaError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new LolaError("device", `cannot load the CPU kernels: ${reason}`, "--device reference", { cause });
+  }
+  return loaded;
+}
+
+/** An address as a native function returned it; addresses of processes fit a number. */
+export function pointer(address: Pointer | bigint | null): Pointer | undefined {
+  return address ? (Number(address) as Pointer) : undefined;
+}
+
+/** Each instruction set that this build holds and this processor has, with its table of kernels. */
+export function usableSets(lib: Library): Map<InstructionSet, Pointer> {
+  const usable = new Map<InstructionSet, Pointer>();
+  for (const [i, set] of instructionSets.entries()) {
+    const kernels = pointer(lib.lola_kernels(i));
+    if (kernels) usable.set(set, kernels);
+  }
+  return usable;
+}
+
+/** Kernel names of a table → their indices. */
+export function kernelIndices(lib: Library, kernels: Pointer): Map<string, number> {
+  const indices = new Map<string, number>();
+  for (;;) {
+    const name = lib.lola_kernel(kernels, indices.size);
+    if (!name) return indices;
+    indices.set(String(name), indices.size);
+  }
+}

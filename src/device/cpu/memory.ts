@@ -1,0 +1,117 @@
+/** Tensors of the CPU engine: native memory, matrices packed into column panels (native/lola.h). */
+import type { Pointer } from "bun:ffi";
+import { LolaError } from "../../base/errors.ts";
+import { elements, type Part, storageBytes, type Tensor, type TensorSpec } from "../device.ts";
+import { type Library, pointer } from "./library.ts";
+
+/** Columns of one packed panel, PANEL in native/lola.h. */
+const panel = 16;
+
+export class CpuTensor implements Tensor {
+  readonly label: string;
+  readonly shape: readonly number[];
+  readonly type: TensorSpec["type"];
+  readonly layout: "rows" | "matrix";
+  readonly count: number;
+  readonly bytes: number;
+  readonly parts: readonly Part[];
+
+  /** @param address of the first element; 0 once freed */
+  constructor(
+    spec: TensorSpec,
+    public address: number,
+  ) {
+    this.label = spec.label;
+    this.shape = spec.shape;
+    this.type = spec.type;
+    this.layout = spec.layout ?? "rows";
+    this.count = elements(spec.shape);
+    this.bytes = this.count * storageBytes[spec.type];
+    this.parts = [{ tensor: this, first: 0, count: spec.shape[0] ?? 1 }];
+  }
+
+  /** [inner, cols] of a matrix. */
+  get matrix(): [inner: number, cols: number] {
+    return [this.shape.at(-2) ?? 1, this.shape.at(-1) ?? 1];
+  }
+}
+
+/** Bytes of memory that a tensor takes. */
+function heldBytes(tensor: CpuTensor): number {
+  if (tensor.layout === "rows") return tensor.bytes;
+  const [, cols] = tensor.matrix;
+  return (tensor.bytes / Math.max(1, cols)) * Math.ceil(cols / panel) * panel;
+}
+
+/** Allocates tensors, within what the machine can give. */
+export class Memory {
+  private readonly live = new Set<CpuTensor>();
+  /** Bytes held by live tensors. */
+  used = 0;
+
+  /** @param limit bytes that tensors may take together */
+  constructor(
+    private readonly lib: Library,
+    readonly limit: number,
+  ) {}
+
+  /** @throws LolaError "device" when it does not fit */
+  allocate(spec: TensorSpec): CpuTensor {
+    const tensor = new CpuTensor(spec, 0);
+    const bytes = heldBytes(tensor);
+    const fits = this.used + bytes <= this.limit;
+    const address = fits ? pointer(this.lib.lola_alloc(bytes)) : undefined;
+    if (!address) {
+      const mib = (n: number) => `${Math.ceil(n / 2 ** 20)} MiB`;
+      throw new LolaError(
+        "device",
+        `${spec.label} needs ${mib(bytes)}: ${mib(this.used)} are in use, of ${mib(this.limit)} available to the CPU engine`,
+        "a smaller model or context, or close other programs",
+      );
+    }
+    tensor.address = address;
+    this.live.add(tensor);
+    this.used += bytes;
+    return tensor;
+  }
+
+  /** Frees a tensor's memory; a view has none of its own. */
+  free(tensor: CpuTensor): void {
+    if (this.live.delete(tensor)) {
+      const bytes = heldBytes(tensor);
+      this.lib.lola_free(tensor.address as Pointer, bytes);
+      this.used -= bytes;
+    }
+    tensor.address = 0;
+  }
+
+  freeAll(): void {
+    for (const tensor of [...this.live]) this.free(tensor);
+  }
+
+  /** Logical bytes in, from byte `at` on. */
+  write(tensor: CpuTensor, bytes: Uint8Array, at: number): void {
+    const size = storageBytes[tensor.type];
+    if (at % size !== 0 || bytes.length % size !== 0 || at + bytes.length > tensor.bytes) {
+      throw new Error(`${tensor.label}: ${bytes.length} bytes at ${at} do not lie in its ${tensor.bytes} bytes`);
+    }
+    if (bytes.length === 0) return;
+    if (tensor.layout === "rows") this.lib.lola_copy((tensor.address + at) as Pointer, bytes, bytes.length);
+    else this.repack(tensor, bytes, at / size, bytes.length / size, 0);
+  }
+
+  /** Logical bytes, a copy. */
+  read(tensor: CpuTensor): Uint8Array<ArrayBuffer> {
+    const bytes = new Uint8Array(tensor.bytes);
+    if (bytes.length === 0) return bytes;
+    if (tensor.layout === "rows") this.lib.lola_copy(bytes, tensor.address as Pointer, bytes.length);
+    else this.repack(tensor, bytes, 0, tensor.count, 1);
+    return bytes;
+  }
+
+  private repack(tensor: CpuTensor, plain: Uint8Array, start: number, count: number, unpack: 0 | 1): void {
+    const [inner, cols] = tensor.matrix;
+    const size = storageBytes[tensor.type];
+    this.lib.lola_repack(tensor.address as Pointer, plain, inner, cols, start, count, unpack, size);
+  }
+}
