@@ -37,7 +37,7 @@ const shared: readonly { from: string; file: string; reason: string }[] = [
 const packages: Record<string, readonly string[]> = {
   "bun-webgpu": ["src/device/gpu"],
   "@webgpu/types": ["src/device/gpu"],
-  "bun:ffi": ["src/device/cpu"],
+  "bun:ffi": ["src/device/cpu", "src/device/gpu"],
   cac: ["src/cli"],
   "@clack/prompts": ["src/cli"],
   msgpackr: ["src/checkpoint"],

@@ -53,6 +53,14 @@ test.each(["cpu", "software", "reference"])("--device %s works inside it", async
   expect(ran.out).toBe((await lola(generate)).out);
 });
 
+test("a machine without a graphics driver hears nothing of it", async () => {
+  const ran = await bare(generate, { VK_DRIVER_FILES: "/nonexistent" });
+  expect(ran).toMatchObject({ code: 0, err: "" });
+  const asked = await bare([...generate, "--device", "gpu"], { VK_DRIVER_FILES: "/nonexistent" });
+  expect(asked.code).toBe(4);
+  expect(asked.err).toMatch(/^lola: .*\ntry: .*\n$/);
+});
+
 test("without a usable temporary folder its libraries go to the cache folder", async () => {
   using place = scratch();
   const env = { TMPDIR: join(place.home, "none"), HOME: place.home };
