@@ -1,7 +1,46 @@
-/** WGSL variants of the matrix product. */
-import { ceilDiv, type Variant } from "../kernel.ts";
+/** WGSL variants of the matrix product, and how variants of its kin choose. */
+import { ceilDiv, type GpuTraits, type Variant } from "../kernel.ts";
 import elements from "./matmul_forward.wgsl" with { type: "text" };
+import row from "./matmul_forward_row.wgsl" with { type: "text" };
+import subgroup from "./matmul_forward_subgroup.wgsl" with { type: "text" };
+import tile from "./matmul_forward_tile.wgsl" with { type: "text" };
 
-export const matmulVariants: readonly Variant<"rows" | "cols">[] = [
+type Shape = Record<"inner" | "cols", number>;
+
+/** From this many rows on, a weight that is loaded serves several of them. */
+const manyRows = 5;
+
+/** CPU adapters do best without workgroup memory, by broadcasts within subgroups of 8. */
+export function fitsSubgroup({ software, subgroups }: GpuTraits, { inner, cols }: Shape): boolean {
+  return software && subgroups?.min === 8 && subgroups.max === 8 && inner % 8 === 0 && cols % 8 === 0;
+}
+
+export function fitsTile({ software, maxWorkgroupSize }: GpuTraits, { inner, cols }: Shape): boolean {
+  return !software && maxWorkgroupSize >= 128 && inner % 4 === 0 && cols % 8 === 0;
+}
+
+/** Rows that are multiplied one by one. */
+export function fitsRow(_: GpuTraits, { inner, cols }: Shape): boolean {
+  return inner % 4 === 0 && cols % 8 === 0;
+}
+
+/** A GPU needs many threads for one row, so they share the inner axis; a CPU adapter has few cores to fill. */
+export function rowConstants({ software }: GpuTraits): { LANES: number; SLICES: number } {
+  return software ? { LANES: 8, SLICES: 1 } : { LANES: 8, SLICES: 16 };
+}
+
+/** Columns of a workgroup of the variant for rows. */
+export const rowColumns = 64;
+
+export const matmulVariants: readonly Variant<"rows" | "inner" | "cols">[] = [
+  {
+    name: "row",
+    code: row,
+    fits: (gpu, p) => p.rows < manyRows && fitsRow(gpu, p),
+    constants: rowConstants,
+    grid: (p) => [ceilDiv(p.cols, rowColumns), p.rows, 1],
+  },
+  { name: "subgroup", code: subgroup, fits: fitsSubgroup, grid: (p) => [ceilDiv(p.cols, 32), ceilDiv(p.rows, 8), 1] },
+  { name: "tile", code: tile, fits: fitsTile, grid: (p) => [ceilDiv(p.cols, 64), ceilDiv(p.rows, 64), 1] },
   { name: "elements", code: elements, grid: (p) => [ceilDiv(p.cols, 64), p.rows, 1] },
 ];

@@ -1,12 +1,31 @@
 /** WGSL variants of the expert matrix products over grouped rows. */
 import { ceilDiv, type Variant } from "../kernel.ts";
+import { fitsSubgroup, fitsTile } from "../matmul/matmul_variants.ts";
 import down from "./down_forward.wgsl" with { type: "text" };
+import downSubgroup from "./down_forward_subgroup.wgsl" with { type: "text" };
+import downTile from "./down_forward_tile.wgsl" with { type: "text" };
 import up from "./up_forward.wgsl" with { type: "text" };
+import upSubgroup from "./up_forward_subgroup.wgsl" with { type: "text" };
+import upTile from "./up_forward_tile.wgsl" with { type: "text" };
 
-export const upVariants: readonly Variant<"rows" | "cols">[] = [
-  { name: "elements", code: up, grid: (p) => [ceilDiv(p.cols, 64), p.rows, 1] },
-];
+type Names = "rows" | "inner" | "cols" | "count";
 
-export const downVariants: readonly Variant<"rows" | "cols">[] = [
-  { name: "elements", code: down, grid: (p) => [ceilDiv(p.cols, 64), p.rows, 1] },
-];
+/** Workgroups for tiles of so many rows and columns: each expert may end in a tile that is not full. */
+const tiles =
+  (rows: number, cols: number) =>
+  (p: Record<Names, number>): [number, number, number] => [
+    ceilDiv(p.cols, cols),
+    Math.min(p.rows, ceilDiv(p.rows, rows) + p.count - 1),
+    1,
+  ];
+
+function variants(subgroup: string, tile: string, elements: string): readonly Variant<Names>[] {
+  return [
+    { name: "subgroup", code: subgroup, fits: fitsSubgroup, grid: tiles(8, 32) },
+    { name: "tile", code: tile, fits: fitsTile, grid: tiles(64, 64) },
+    { name: "elements", code: elements, grid: (p) => [ceilDiv(p.cols, 64), p.rows, 1] },
+  ];
+}
+
+export const upVariants = variants(upSubgroup, upTile, up);
+export const downVariants = variants(downSubgroup, downTile, down);

@@ -1,0 +1,99 @@
+// One row: a thread has 8 neighbouring columns, LANES threads are side by side, and SLICES of them share the inner axis.
+
+struct Params {
+  rows: u32,
+  inner: u32,
+  cols: u32,
+  gelu: u32,
+  add: u32,
+}
+
+override W_TYPE: u32 = 0; // 0 f32, 1 f16, 2 bf16
+override LANES: u32 = 8;
+override SLICES: u32 = 32;
+
+@group(0) @binding(0) var<storage, read> x: array<vec4f>; // [T, K]
+@group(0) @binding(1) var<storage, read> w: array<vec4u>; // [K, N]
+@group(0) @binding(2) var<storage, read> b: array<vec4f>; // [N]
+@group(0) @binding(3) var<storage, read_write> y: array<vec4f>; // [T, N]
+@group(0) @binding(4) var<uniform> params: Params;
+
+var<workgroup> parts: array<array<vec4f, 2>, LANES * SLICES>;
+
+// Elements 8 i … 8 i + 7 of w.
+fn weights(i: u32) -> array<vec4f, 2> {
+  if (W_TYPE == 0) {
+    return array(bitcast<vec4f>(w[2 * i]), bitcast<vec4f>(w[2 * i + 1]));
+  }
+  let words = w[i];
+  if (W_TYPE == 1) {
+    return array(
+      vec4f(unpack2x16float(words.x), unpack2x16float(words.y)),
+      vec4f(unpack2x16float(words.z), unpack2x16float(words.w)),
+    );
+  }
+  let even = bitcast<vec4f>(words << vec4u(16));
+  let odd = bitcast<vec4f>(words & vec4u(0xffff0000));
+  return array(vec4f(even.x, odd.x, even.y, odd.y), vec4f(even.z, odd.z, even.w, odd.w));
+}
+
+fn gelu(x: vec4f) -> vec4f {
+  // tanh is ±1 in f32 beyond 10, and some drivers return NaN for large arguments.
+  let u = clamp(x * 0.7978845608 * (1 + 0.044715 * x * x), vec4f(-10), vec4f(10));
+  return 0.5 * x * (1 + tanh(u));
+}
+
+fn store(t: u32, n: u32, product: vec4f) {
+  let sum = product + b[n];
+  let i = t * (params.cols / 4) + n;
+  if (params.add == 1) {
+    y[i] += sum;
+  } else if (params.gelu == 1) {
+    y[i] = gelu(sum);
+  } else {
+    y[i] = sum;
+  }
+}
+
+@compute @workgroup_size(LANES, SLICES)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(local_invocation_id) id: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let t = group.y;
+  if (t >= params.rows) {
+    return;
+  }
+  let cols = params.cols / 8;
+  let n = group.x * LANES + id.x;
+  let at = min(n, cols - 1);
+  let quads = params.inner / 4;
+  var low = vec4f();
+  var high = vec4f();
+  for (var k = id.y; k < quads; k += SLICES) {
+    let a = x[t * quads + k];
+    let w0 = weights(at + 4 * k * cols);
+    let w1 = weights(at + (4 * k + 1) * cols);
+    let w2 = weights(at + (4 * k + 2) * cols);
+    let w3 = weights(at + (4 * k + 3) * cols);
+    low += a.x * w0[0] + a.y * w1[0] + a.z * w2[0] + a.w * w3[0];
+    high += a.x * w0[1] + a.y * w1[1] + a.z * w2[1] + a.w * w3[1];
+  }
+  if (SLICES > 1) {
+    parts[thread] = array(low, high);
+    workgroupBarrier();
+    if (id.y > 0) {
+      return;
+    }
+    for (var slice = 1u; slice < SLICES; slice++) {
+      let part = parts[slice * LANES + id.x];
+      low += part[0];
+      high += part[1];
+    }
+  }
+  if (n < cols) {
+    store(t, 2 * n, low);
+    store(t, 2 * n + 1, high);
+  }
+}

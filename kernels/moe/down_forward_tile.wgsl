@@ -1,0 +1,117 @@
+// 64 × 64 tiles through workgroup memory, 8 rows × 4 columns a thread, 16 of the inner axis at a time.
+
+struct Params {
+  rows: u32,
+  inner: u32,
+  cols: u32,
+  first: u32,
+  count: u32,
+  at: u32,
+}
+
+override W_TYPE: u32 = 0; // 0 f32, 1 f16, 2 bf16
+
+@group(0) @binding(0) var<storage, read> h: array<vec4f>; // [T, K]
+@group(0) @binding(1) var<storage, read> order: array<u32>; // [T]
+@group(0) @binding(2) var<storage, read> start: array<u32>; // [E + 1]
+@group(0) @binding(3) var<storage, read> prob: array<f32>; // [MoE layers · T]
+@group(0) @binding(4) var<storage, read> w: array<vec4u>; // [E part, K, N]
+@group(0) @binding(5) var<storage, read> b: array<vec4f>; // [E, N]
+@group(0) @binding(6) var<storage, read_write> y: array<vec4f>; // [T, N]
+@group(0) @binding(7) var<uniform> params: Params;
+
+const ROWS = 64u;
+const COLS = 16u; // vec4 columns of a tile
+const INNER = 16u;
+
+var<workgroup> xs: array<vec4f, INNER * ROWS / 4>; // [INNER, ROWS]
+var<workgroup> ws: array<vec4f, INNER * COLS>; // [INNER, COLS]
+
+// Elements 4 i … 4 i + 3 of w.
+fn weights(i: u32) -> vec4f {
+  if (W_TYPE == 0) {
+    return bitcast<vec4f>(w[i]);
+  }
+  let pair = w[i / 2];
+  let words = select(pair.xy, pair.zw, (i & 1) == 1);
+  if (W_TYPE == 1) {
+    return vec4f(unpack2x16float(words.x), unpack2x16float(words.y));
+  }
+  return bitcast<vec4f>(vec4u(words.x << 16, words.x & 0xffff0000, words.y << 16, words.y & 0xffff0000));
+}
+
+fn store(e: u32, i: u32, n: u32, product: vec4f) {
+  let t = order[i];
+  y[t * (params.cols / 4) + n] += prob[params.at + t] * (product + b[e * (params.cols / 4) + n]);
+}
+
+// Expert and first row of the group's tile: experts have whole tiles, in order; beyond the last, none.
+fn tile(index: u32) -> vec2u {
+  var rest = index;
+  for (var e = params.first; e < params.first + params.count; e++) {
+    let tiles = (start[e + 1] - start[e] + ROWS - 1) / ROWS;
+    if (rest < tiles) {
+      return vec2u(e, start[e] + rest * ROWS);
+    }
+    rest -= tiles;
+  }
+  return vec2u(0, 0xffffffff);
+}
+
+@compute @workgroup_size(128)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let found = tile(group.y);
+  if (found.y == 0xffffffff) {
+    return;
+  }
+  let e = found.x;
+  let begin = found.y;
+  let end = start[e + 1];
+  let cols = params.cols / 4;
+  let quads = params.inner / 4;
+  // Each thread brings 2 vec4 of x, of one row, and 2 of w; it computes rows 8 ty … and vec4 column tx.
+  let row = thread / 2;
+  let from_x = min(begin + row, end - 1) * quads;
+  let tx = thread % COLS;
+  let ty = thread / COLS;
+  let n = group.x * COLS + tx;
+  var sums = array<vec4f, 8>();
+  for (var k = 0u; k < params.inner; k += INNER) {
+    for (var j = 0u; j < 2; j++) {
+      let quad = (thread % 2) * 2 + j;
+      var value = vec4f();
+      if (k / 4 + quad < quads) {
+        value = h[from_x + k / 4 + quad];
+      }
+      for (var c = 0u; c < 4; c++) {
+        xs[(quad * 4 + c) * (ROWS / 4) + row / 4][row % 4] = value[c];
+      }
+      let kw = ty + 8 * j;
+      ws[kw * COLS + tx] = vec4f();
+      if (k + kw < params.inner && n < cols) {
+        ws[kw * COLS + tx] = weights((e - params.first) * params.inner * cols + (k + kw) * cols + n);
+      }
+    }
+    workgroupBarrier();
+    for (var i = 0u; i < INNER; i++) {
+      let low = xs[i * (ROWS / 4) + 2 * ty];
+      let high = xs[i * (ROWS / 4) + 2 * ty + 1];
+      let value = ws[i * COLS + tx];
+      sums[0] += low.x * value;
+      sums[1] += low.y * value;
+      sums[2] += low.z * value;
+      sums[3] += low.w * value;
+      sums[4] += high.x * value;
+      sums[5] += high.y * value;
+      sums[6] += high.z * value;
+      sums[7] += high.w * value;
+    }
+    workgroupBarrier();
+  }
+  for (var r = 0u; r < 8; r++) {
+    let i = begin + 8 * ty + r;
+    if (i < end && n < cols) {
+      store(e, i, n, sums[r]);
+    }
+  }
+}
