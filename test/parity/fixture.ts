@@ -1,6 +1,7 @@
 /** Folders laid out like `shared/fixtures`: a published-layout checkpoint with expected results beside it. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
+import { writeOddFixture } from "./odd.ts";
 
 export interface GreedyCase {
   label: string;
@@ -36,13 +37,18 @@ export interface Fixture {
   tensors: Map<string, { shape: number[]; data: Float32Array | Int32Array }>;
 }
 
-/** Folders named by `LOLA_FIXTURES` (comma-separated), else the shared ones. */
-export function fixtures(): Fixture[] {
-  const shared = join(import.meta.dir, "../../../shared/fixtures");
+/**
+ * Folders named by `LOLA_FIXTURES` (comma-separated), else the shared ones and `odd-lola`.
+ * @param scratch an empty folder to write `odd-lola` into
+ */
+export function fixtures(scratch: string): Fixture[] {
   const named = process.env.LOLA_FIXTURES?.split(",").filter(Boolean);
-  return (named ?? [join(shared, "tiny-lola"), join(shared, "udhr-lola")]).map((folder) =>
-    readFixture(resolve(folder)),
-  );
+  if (named) return named.map((folder) => readFixture(resolve(folder)));
+  const shared = join(import.meta.dir, "../../../shared/fixtures");
+  const odd = join(scratch, "odd-lola");
+  mkdirSync(odd);
+  writeOddFixture(odd);
+  return [join(shared, "tiny-lola"), join(shared, "udhr-lola"), odd].map(readFixture);
 }
 
 function readFixture(folder: string): Fixture {

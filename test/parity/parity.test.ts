@@ -17,7 +17,7 @@ const engines = ["cpu", "software"] as const;
 const folder = mkdtempSync(join(tmpdir(), "lola-parity-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-for (const fixture of fixtures()) {
+for (const fixture of fixtures(folder)) {
   describe(fixture.name, () => {
     const file = join(folder, `${fixture.name}.lola`);
     beforeAll(async () => void (await importModel(openSource(fixture.folder), file)));
@@ -62,9 +62,12 @@ for (const fixture of fixtures()) {
           }, 60_000);
 
         test("greedy continuations equal, token by token", async () => {
-          const session = model.session();
           for (const { label, prompt, ids } of fixture.greedy) {
-            session.rewind();
+            // A reference that drew dummy rows is followed there.
+            const allowed = ids.every((id) => id < model.tokenizer.size)
+              ? model.tokenizer.size
+              : model.config.vocabulary;
+            const session = model.session({ allowed });
             const drawn = [(await session.feed(prompt, greedy)).id];
             while (drawn.length < ids.length) drawn.push((await session.next()).id);
             expect({ label, ids: drawn }).toEqual({ label, ids });
