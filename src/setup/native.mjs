@@ -58,12 +58,19 @@ export async function buildNative() {
   }
   const compiler = findC();
   if (!compiler) return { reason: "no C compiler", worked: false };
+  // What this compiler could not build it cannot build the next time.
+  const failure = `${nativeLibrary}.failed`;
+  const [failed, why] = existsSync(failure) ? readFileSync(failure, "utf8").split("\n") : [];
+  if (failed === `${key} ${compiler}`) return { reason: why, worked: false };
   say("building the CPU kernels");
   mkdirSync(dirname(nativeLibrary), { recursive: true });
   const scratch = mkdtempSync(join(dirname(nativeLibrary), "build-"));
   try {
     const reason = await compile(compiler, folder, scratch);
-    if (reason) return { reason, worked: true };
+    if (reason) {
+      writeFileSync(failure, `${key} ${compiler}\n${reason}`);
+      return { reason, worked: true };
+    }
     renameSync(join(scratch, "library"), nativeLibrary);
     writeFileSync(stamp, key);
     return { path: nativeLibrary, worked: true };

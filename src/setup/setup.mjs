@@ -56,7 +56,7 @@ async function zstdOnce(key) {
   if (state.zstdFailed?.compilers === compilers) return { worked: false, reason: state.zstdFailed.reason };
   if (findC() && findCpp()) say("building the zstd binding (about 30 s of one core)");
   const reason = await buildZstd(root);
-  writeState(reason ? { key, zstdFailed: { compilers, reason: reason.split("\n")[0] } } : { key });
+  writeState(reason ? { key, zstdFailed: { compilers, reason } } : { key });
   return { worked: true, reason };
 }
 

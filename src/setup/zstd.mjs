@@ -57,7 +57,8 @@ export async function buildZstd(root) {
     renameSync(partial, target);
     return undefined;
   } catch (error) {
-    return error.message;
+    const lines = error.message.split("\n");
+    return lines.find((line) => /\berror\b/i.test(line)) ?? lines[0];
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
