@@ -67,17 +67,26 @@ export type FloatType = "f32" | "f16" | "bf16";
 /** Bytes of one element. */
 export const floatBytes: Record<FloatType, number> = { f32: 4, f16: 2, bf16: 2 };
 
-/** Stored little-endian bytes of any float type → f32 [n]. The bytes may be unaligned. */
-export function toFloats(bytes: Uint8Array, type: FloatType): Float32Array {
+/**
+ * Stored little-endian bytes of any float type → f32 [n]. The bytes may be unaligned.
+ * @param target takes the result, where there is something to convert; at least n long
+ */
+export function toFloats(bytes: Uint8Array, type: FloatType, target?: Float32Array<ArrayBuffer>): Float32Array {
   const aligned = bytes.byteOffset % floatBytes[type] === 0 ? bytes : bytes.slice();
   const n = aligned.byteLength / floatBytes[type];
   if (type === "f32") return new Float32Array(aligned.buffer, aligned.byteOffset, n);
   const raw = new Uint16Array(aligned.buffer, aligned.byteOffset, n);
-  return type === "f16" ? halvesToFloats(raw) : brainsToFloats(raw);
+  const result = target?.subarray(0, n);
+  return type === "f16" ? halvesToFloats(raw, result) : brainsToFloats(raw, result);
 }
 
-/** f32 [n] → stored little-endian bytes of any float type. */
-export function fromFloats(values: Float32Array, type: FloatType): Uint8Array {
-  const raw = type === "f32" ? values : type === "f16" ? floatsToHalves(values) : floatsToBrains(values);
+/**
+ * f32 [n] → stored little-endian bytes of any float type.
+ * @param target takes the result, where there is something to convert; at least n long
+ */
+export function fromFloats(values: Float32Array, type: FloatType, target?: Uint16Array<ArrayBuffer>): Uint8Array {
+  const result = target?.subarray(0, values.length);
+  const raw =
+    type === "f32" ? values : type === "f16" ? floatsToHalves(values, result) : floatsToBrains(values, result);
   return new Uint8Array(raw.buffer, raw.byteOffset, raw.byteLength);
 }

@@ -2,7 +2,7 @@
 import { statSync } from "node:fs";
 import type { Disk } from "../base/disk.ts";
 import { DataError } from "../base/errors.ts";
-import { fromFloats, toFloats } from "../base/float.ts";
+import { floatBytes, fromFloats, toFloats } from "../base/float.ts";
 import { version } from "../base/version.ts";
 import type { WriteOptions } from "./container.ts";
 import { inOrder } from "./layout.ts";
@@ -53,6 +53,7 @@ export async function importModel(
   options: ImportOptions = {},
 ): Promise<ImportReport> {
   const losses: TensorLoss[] = [];
+  const conversion = new Conversion();
   let converted = 0;
   let [sourceBytes, unpackedBytes] = [0, 0];
   function* tensors(): Generator<TensorStream> {
@@ -61,7 +62,7 @@ export async function importModel(
       options.progress?.(tensor.name, tensor.bytes);
       const to = options.type ?? tensor.type;
       const loss = { name: tensor.name, from: tensor.type, to, elements: 0, inexact: 0, largestRelative: 0 };
-      const pieces = to === tensor.type ? source.read(tensor.name) : convert(source.read(tensor.name), loss);
+      const pieces = to === tensor.type ? source.read(tensor.name) : conversion.convert(source.read(tensor.name), loss);
       yield { name: tensor.name, type: to, shape: tensor.shape, pieces };
       sourceBytes += tensor.bytes;
       unpackedBytes += tensorBytes(tensor.name, to, tensor.shape);
@@ -88,36 +89,44 @@ export async function importModel(
   return { identity, fileBytes, sourceBytes, unpackedBytes, losses, converted, notes: [...source.notes] };
 }
 
-/** Pieces of one tensor in another element type; what changed in value is counted in `loss`. */
-function* convert(pieces: Iterable<Uint8Array>, loss: TensorLoss): Generator<Uint8Array> {
-  for (const piece of pieces) {
-    const values = toFloats(piece, loss.from);
-    const bytes = fromFloats(values, loss.to);
-    count(values, toFloats(bytes, loss.to), loss);
-    yield bytes;
+/** Changes element types under watch, in buffers that are kept from piece to piece. */
+class Conversion {
+  private before = new Float32Array(0);
+  private narrow = new Uint16Array(0);
+  private after = new Float32Array(0);
+
+  /** Pieces of one tensor in another element type, each valid until the next; what changed in value is counted in `loss`. */
+  *convert(pieces: Iterable<Uint8Array>, loss: TensorLoss): Generator<Uint8Array> {
+    for (const piece of pieces) {
+      const n = piece.length / floatBytes[loss.from];
+      if (this.before.length < n) {
+        this.before = new Float32Array(n);
+        this.narrow = new Uint16Array(n);
+        this.after = new Float32Array(n);
+      }
+      const values = toFloats(piece, loss.from, this.before);
+      const bytes = fromFloats(values, loss.to, this.narrow);
+      if (loss.to !== "f32") count(values, toFloats(bytes, loss.to, this.after), loss);
+      yield bytes;
+    }
   }
 }
 
 function count(before: Float32Array, after: Float32Array, loss: TensorLoss): void {
-  const start = loss.elements;
-  loss.elements += before.length;
-  // One comparison of all bytes settles the common case.
-  if (Buffer.compare(asBytes(before), asBytes(after)) === 0) return;
+  let { inexact, largestRelative } = loss;
   for (let i = 0; i < before.length; i++) {
-    const [x, y] = [before[i]!, after[i]!];
+    const x = before[i]!;
+    const y = after[i]!;
     if (x === y || Number.isNaN(x)) continue;
     if (!Number.isFinite(y)) {
       throw new DataError(
         "import.overflow",
-        `${loss.name}: element ${start + i} is ${x}, too large for ${loss.to}`,
+        `${loss.name}: element ${loss.elements + i} is ${x}, too large for ${loss.to}`,
         "--dtype f32 or --dtype bf16",
       );
     }
-    loss.inexact++;
-    loss.largestRelative = Math.max(loss.largestRelative, Math.abs(y - x) / Math.abs(x));
+    inexact++;
+    largestRelative = Math.max(largestRelative, Math.abs(y - x) / Math.abs(x));
   }
-}
-
-function asBytes(values: Float32Array): Uint8Array {
-  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  Object.assign(loss, { inexact, largestRelative, elements: loss.elements + before.length });
 }
