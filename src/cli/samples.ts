@@ -24,13 +24,13 @@ interface SampleJson {
   index: number;
   text: string;
   ids: number[];
-  finish_reason: FinishReason;
+  finishReason: FinishReason;
   /** Sum over the tokens, natural logarithm. */
   logprob: number;
   logprobs?: TokenJson[];
 }
 
-/** The object that `lola generate --json` prints. */
+/** The object that `lola generate --json` prints, its keys in snake_case. */
 export interface Generation {
   model: { name: string; identity: string | null };
   device: { kind: string; name: string };
@@ -97,23 +97,23 @@ export async function generateSamples(
     totals.prefill += result.seconds.prefill;
     totals.decode += result.seconds.decode;
     const text = flags.echo ? tokenizer.decode(prompt) + result.text : result.text;
-    const { ids, finishReason: finish_reason } = result;
-    const sample = { index, text, ids, finish_reason, logprob, ...(logprobs > 0 ? { logprobs: tokens } : {}) };
+    const { ids, finishReason } = result;
+    const sample = { index, text, ids, finishReason, logprob, ...(logprobs > 0 ? { logprobs: tokens } : {}) };
     if (json) samples.push(sample);
-    else if (flags.jsonl) event("sample", { sample: index, finish_reason, tokens: ids.length, logprob });
+    else if (flags.jsonl) event("sample", { sample: index, finishReason, tokens: ids.length, logprob });
     else writer?.end();
   }
 
   const timings = {
-    load_seconds: loaded.seconds,
-    prefill_seconds: totals.prefill,
-    decode_seconds: totals.decode,
+    loadSeconds: loaded.seconds,
+    prefillSeconds: totals.prefill,
+    decodeSeconds: totals.decode,
     tokens: totals.tokens,
-    tokens_per_second: totals.decode > 0 ? (totals.tokens - flags.samples) / totals.decode : 0,
+    tokensPerSecond: totals.decode > 0 ? (totals.tokens - flags.samples) / totals.decode : 0,
   };
   if (json) return { ...head, samples, timings };
   if (flags.jsonl) event("end", { samples: flags.samples, timings });
-  else notes.tell(`${totals.tokens} tokens, ${timings.tokens_per_second.toFixed(1)} a second`);
+  else notes.tell(`${totals.tokens} tokens, ${timings.tokensPerSecond.toFixed(1)} a second`);
   return undefined;
 }
 
@@ -130,7 +130,7 @@ function describe(
     device: { kind, name },
     prompt: { tokens: prompt.length, ids: prompt },
     seed: temperature > 0 ? sampling.seed : null,
-    sampling: { temperature, top_k: topK, top_p: topP, min_p: minP, repetition_penalty: repetitionPenalty },
+    sampling: { temperature, topK, topP, minP, repetitionPenalty },
   };
 }
 

@@ -97,7 +97,19 @@ export class Notes {
   }
 }
 
-/** JSON with 64-bit integers kept as decimal strings (JSON numbers would be rounded by most readers). */
+/**
+ * JSON as every command prints it: keys in snake_case, 64-bit integers as decimal strings (JSON numbers would be rounded
+ * by most readers).
+ */
 export function toJson(value: unknown, indent?: number): string {
-  return JSON.stringify(value, (_, v) => (typeof v === "bigint" ? String(v) : v), indent);
+  return JSON.stringify(value, (_, v) => (typeof v === "bigint" ? String(v) : isRecord(v) ? snakeKeys(v) : v), indent);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
+}
+
+function snakeKeys(record: Record<string, unknown>): Record<string, unknown> {
+  const snake = (key: string) => key.replace(/([a-z\d])([A-Z])/g, (_, a, b) => `${a}_${b.toLowerCase()}`);
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [snake(key), value]));
 }

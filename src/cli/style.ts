@@ -39,17 +39,17 @@ export function neutralise(text: string): string {
   });
 }
 
-/** Columns padded to their widest cell; numbers (given as such) to the right. Two spaces between columns. */
+/** Columns padded to their widest cell, those that hold a number to the right; two spaces between columns. */
 export function table(rows: readonly (readonly (string | number)[])[]): string {
-  const columns = Math.max(0, ...rows.map((r) => r.length));
-  const widths = Array.from({ length: columns }, (_, c) =>
-    Math.max(...rows.map((r) => Bun.stringWidth(`${r[c] ?? ""}`))),
-  );
-  const cell = (value: string | number, c: number) => {
-    const space = " ".repeat(widths[c]! - Bun.stringWidth(`${value}`));
-    return typeof value === "number" ? space + value : value + space;
+  const count = Math.max(0, ...rows.map((row) => row.length));
+  const columns = Array.from({ length: count }, (_, c) => rows.map((row) => row[c] ?? ""));
+  const widths = columns.map((cells) => Math.max(...cells.map((cell) => Bun.stringWidth(`${cell}`))));
+  const right = columns.map((cells) => cells.some((cell) => typeof cell === "number"));
+  const padded = (cell: string | number, c: number) => {
+    const space = " ".repeat(widths[c]! - Bun.stringWidth(`${cell}`));
+    return right[c] ? space + cell : cell + space;
   };
-  return rows.map((row) => row.map(cell).join("  ").trimEnd()).join("\n");
+  return rows.map((row) => row.map(padded).join("  ").trimEnd()).join("\n");
 }
 
 /** 123456789 → "123,456,789". */

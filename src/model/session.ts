@@ -58,7 +58,8 @@ export class Session {
   /** Ids in the cache, and the one drawn last, which is not yet in it. */
   private readonly held: number[] = [];
   private last = 0;
-  private readonly chunk: number;
+  /** Rows of one prefill run, at most. */
+  readonly chunk: number;
   private readonly allowed: number;
   private readonly cache: Cache;
   private readonly wide: Activations;

@@ -20,7 +20,7 @@ const runs: Record<string, string[]> = {
   models: ["models", "list"],
   tokenizer: ["tokenizer", "encode", "-m", model, "All human beings"],
   doctor: ["doctor"],
-  bench: ["bench", "tokenizer", "-m", model],
+  bench: ["bench", "tokenizer", "-m", model, "-f", join(root, "README.md"), "--rounds", "2"],
 };
 
 /** A folder that is not there yet, for each run of `lola export`. */

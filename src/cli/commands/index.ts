@@ -1,6 +1,8 @@
 /** Every command. The parser, help, man page, completions, README and tests find commands here and nowhere else. */
 import type { Command } from "../table.ts";
+import { bench } from "./bench.ts";
 import { completion } from "./completion.ts";
+import { doctor } from "./doctor.ts";
 import { exportCommand } from "./export.ts";
 import { generate } from "./generate.ts";
 import { help } from "./help.ts";
@@ -16,6 +18,8 @@ export const commands: readonly Command[] = [
   pull,
   models,
   tokenizer,
+  doctor,
+  bench,
   completion,
   help,
 ];

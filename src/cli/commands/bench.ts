@@ -1,0 +1,181 @@
+/** `lola bench`: what this machine can do at most, and how near to that a model comes. */
+import { cpus } from "node:os";
+import { LolaError } from "../../base/errors.ts";
+import { version } from "../../base/version.ts";
+import type { Roof } from "../../device/cpu/roof.ts";
+import type { KernelTime, ModelSpeed } from "../../generate/measure.ts";
+import type { EncodeSpeed } from "../../tokenizer/bench.ts";
+import { benchModel, processorRoof } from "../bench-model.ts";
+import type { Context } from "../context.ts";
+import { engineFlags, modelFlag } from "../flags.ts";
+import { readInput } from "../input.ts";
+import { openNamed } from "../model.ts";
+import { bytes, type Style, table } from "../style.ts";
+import { defineCommand, type Values } from "../table.ts";
+
+const flags = {
+  ...modelFlag,
+  shape: {
+    type: "text",
+    value: "SHAPE",
+    doc: "a random model: width-layers-heads-inner-vocabulary-experts, as 512-8-8-2048-8192-8",
+    category: "Model and engine",
+  },
+  type: {
+    type: "choice",
+    value: "TYPE",
+    choices: ["f32", "f16", "bf16"],
+    default: "f32",
+    doc: "weights of the random model",
+    category: "Model and engine",
+  },
+  ...engineFlags,
+  prompt: { type: "integer", value: "N", default: 128, min: 1, doc: "tokens of the prompt", category: "Work" },
+  tokens: { type: "integer", value: "N", short: "n", default: 32, min: 1, doc: "tokens to generate", category: "Work" },
+  rounds: { type: "integer", value: "N", default: 5, min: 1, doc: "repetitions; medians are told", category: "Work" },
+  file: {
+    type: "text",
+    value: "FILE",
+    short: "f",
+    doc: "text for bench tokenizer; else stdin",
+    category: "Work",
+    complete: "file",
+  },
+} as const;
+
+export type BenchFlags = Values<typeof flags>;
+export type BenchContext = Context<BenchFlags, "generate" | "kernels" | "machine" | "tokenizer">;
+
+export interface BenchResult {
+  version: string;
+  processor: string;
+  device?: { kind: string; name: string };
+  model?: { name: string; memoryBytes?: number };
+  /** Of the processor; there is none for a hardware GPU. */
+  roof?: Roof;
+  speed?: ModelSpeed;
+  /** Seconds spent compiling shaders, apart from everything else. */
+  compileSeconds?: number;
+  /** Steps of one decoded token: dispatches, on a GPU. */
+  stepsPerToken?: number;
+  kernels?: { prefill: KernelTime[]; decode: KernelTime[] };
+  tokenizer?: EncodeSpeed;
+}
+
+export const bench = defineCommand({
+  name: "bench",
+  summary: "measures this machine and how fast a model runs on it",
+  examples: [
+    { line: "lola bench", doc: "the built-in model: prefill and decode" },
+    { line: "lola bench --shape 512-8-8-2048-8192-8 --device cpu --threads 2", doc: "a random model of that shape" },
+    { line: "lola bench kernels matmul --prompt 512", doc: "each kernel against the machine's roof" },
+    { line: "lola bench tokenizer -m lola_v1 -f text.txt", doc: "how fast text becomes tokens" },
+  ],
+  actions: {
+    generate: "tokens a second, and a second of processor time, of prefill and decode",
+    kernels: "bandwidth and operations a second of each kernel, and the share of the roof",
+    machine: "memory bandwidth and multiply-add peak of the processor",
+    tokenizer: "megabytes of text a second that become tokens",
+  },
+  usual: "generate",
+  args: [{ name: "kernel", doc: "part of a kernel's name: only these (bench kernels)" }],
+  flags,
+  notes: [
+    "Prefill and decode take turns; the first round warms up and is not counted. Compiling shaders and loading are left out and told apart. Processor time is user and system time of the whole process.",
+  ],
+  async run(context): Promise<BenchResult> {
+    const { action, args } = context;
+    if (args.length > 0 && action !== "kernels") {
+      throw new LolaError("usage", `lola bench ${action} takes no argument`, `lola bench kernels ${args[0]}`);
+    }
+    const base = { version, processor: cpus()[0]?.model ?? "unknown" };
+    switch (action) {
+      case "generate":
+      case "kernels":
+        return { ...base, ...(await benchModel(context)) };
+      case "machine":
+        return { ...base, ...(await benchMachine(context.flags)) };
+      case "tokenizer":
+        return { ...base, ...(await benchTokenizer(context)) };
+    }
+  },
+  show: showBench,
+});
+
+/** The processor's roof, with as many threads as asked for. */
+async function benchMachine({ device: kind, threads }: BenchFlags): Promise<Partial<BenchResult>> {
+  if (kind !== "auto" && kind !== "cpu") {
+    throw new LolaError("usage", `lola bench machine measures the processor, not --device ${kind}`, "--device cpu");
+  }
+  const { openCpu } = await import("../../device/cpu/cpu.ts");
+  const device = openCpu(threads ? { threads } : {});
+  try {
+    const { kind: engine, name } = device.info;
+    return { device: { kind: engine, name }, roof: await processorRoof(device) };
+  } finally {
+    device.close();
+  }
+}
+
+async function benchTokenizer({ flags: { model, file, rounds }, notes }: BenchContext): Promise<Partial<BenchResult>> {
+  const text = await readInput([], file);
+  if (!text) throw new LolaError("usage", "no text to encode", "lola bench tokenizer -f FILE");
+  const source = await openNamed(model, notes);
+  const { tokenizerOf } = await import("../../model/open.ts");
+  const { benchmarkEncode } = await import("../../tokenizer/bench.ts");
+  const tokenizer = tokenizerOf(source);
+  source.close();
+  return { model: { name: source.label }, tokenizer: benchmarkEncode(tokenizer, text, Math.max(2, rounds)) };
+}
+
+const giga = (count: number) => Number((count / 1e9).toPrecision(3));
+const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
+
+function showBench(result: BenchResult, style: Style): string {
+  const { device, model, roof, speed, kernels, tokenizer } = result;
+  const facts: [string, string][] = [["processor", result.processor]];
+  if (device) facts.push(["device", `${device.kind}: ${device.name}`]);
+  if (model) facts.push(["model", model.name]);
+  if (model?.memoryBytes) facts.push(["memory of the device", bytes(model.memoryBytes)]);
+  if (roof) facts.push(["roof", `${giga(roof.bandwidth)} GB/s, ${giga(roof.flops)} GFLOP/s (measured, processor)`]);
+  if (result.compileSeconds) facts.push(["compiling shaders", `${result.compileSeconds.toFixed(2)} s`]);
+  if (result.stepsPerToken) facts.push(["steps of a token", String(result.stepsPerToken)]);
+  const parts = [table(facts)];
+  if (speed) {
+    const row = (name: string, s: ModelSpeed["prefill"]) => [
+      name,
+      s.tokens,
+      Number(s.tokensPerSecond.toFixed(1)),
+      Number(s.tokensPerCpuSecond.toFixed(1)),
+    ];
+    parts.push(
+      table([
+        ["", "tokens", "per second", "per CPU-second"],
+        row("prefill", speed.prefill),
+        row("decode", speed.decode),
+      ]),
+    );
+  }
+  if (kernels) parts.push(...kernelTables(kernels, style));
+  if (tokenizer) {
+    const { bytes: size, tokens, first, best } = tokenizer;
+    parts.push(`${bytes(size)} → ${tokens} tokens: ${best.toFixed(1)} MB/s, at first ${first.toFixed(1)} MB/s`);
+  }
+  return parts.join("\n\n");
+}
+
+function kernelTables(kernels: { prefill: KernelTime[]; decode: KernelTime[] }, style: Style): string[] {
+  return Object.entries(kernels).map(([phase, rows]) => {
+    const head = [phase, "steps", "ms", "GB/s", "GFLOP/s", "of roof"];
+    const body = rows.map((k) => [
+      k.kernel,
+      k.steps,
+      Number((k.seconds * 1000).toPrecision(3)),
+      giga(k.bandwidth),
+      giga(k.flops),
+      k.roofFraction === undefined ? "" : percent(k.roofFraction),
+    ]);
+    const [first, ...rest] = table([head, ...body]).split("\n");
+    return [style.bold(first!), ...rest].join("\n");
+  });
+}
