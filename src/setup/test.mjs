@@ -40,7 +40,7 @@ async function check(what, program, args) {
 /** Runs `bun test`, shows it, and reads the counts from its closing lines. */
 function tests() {
   return new Promise((resolve) => {
-    const child = spawn(bun, ["test", ...process.argv.slice(2)], {
+    const child = spawn(bun, ["test", "--timeout=120000", ...process.argv.slice(2)], {
       cwd: root,
       env: { ...process.env, ...vulkan },
       stdio: ["ignore", "inherit", "pipe"],

@@ -1,7 +1,9 @@
 /** `npm start` on a checkout that is set up: adds next to nothing, and passes streams, arguments, codes and signals through. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { version } from "../../src/base/version.ts";
+
+setDefaultTimeout(60_000);
 
 const root = join(import.meta.dir, "../..");
 const start = ["node", join(root, "src/setup/start.mjs")];

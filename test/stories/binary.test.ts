@@ -1,11 +1,12 @@
 /** The binary as one file: size, start, and that it needs nothing from the place it runs in. */
-import { beforeAll, expect, test } from "bun:test";
+import { beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { version } from "../../src/base/version.ts";
-import { binary, lola, scratch } from "./binary.ts";
+import { binary, lola, patience, scratch } from "./binary.ts";
 
-beforeAll(() => binary(), 120_000);
+setDefaultTimeout(patience);
+beforeAll(() => binary());
 
 /** No variable at all: what `env -i` gives. */
 async function bare(args: string[], env: Record<string, string> = {}, cwd?: string) {

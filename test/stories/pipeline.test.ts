@@ -1,11 +1,12 @@
 /** The binary in shell pipelines: what reaches which stream, which code it ends with, what a signal leaves behind. */
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { embeddedModel } from "../../src/base/embedded.ts";
-import { binary, lola, onTerminal, scratch, shell } from "./binary.ts";
+import { binary, lola, onTerminal, patience, scratch, shell } from "./binary.ts";
 
-beforeAll(() => binary(), 120_000);
+setDefaultTimeout(patience);
+beforeAll(() => binary());
 
 const esc = "\x1b";
 const prompt = "All human beings";
