@@ -14,6 +14,8 @@ export class Context<F = Record<string, unknown>, A extends string = string> {
   interrupted: Interruption | undefined;
 
   constructor(
+    /** What was typed after the verb, for the command line that would need no questions. */
+    readonly words: readonly string[],
     readonly action: A,
     readonly args: string[],
     readonly flags: F,

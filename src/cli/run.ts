@@ -4,7 +4,7 @@ import { commands } from "./commands/index.ts";
 import { Context } from "./context.ts";
 import { report } from "./failure.ts";
 import { commandHelp, overview } from "./help.ts";
-import { checkLead, findCommand, parse, splitVerb } from "./parse.ts";
+import { checkLead, findCommand, type Parsed, parse, splitVerb } from "./parse.ts";
 import { readConfig, settingOf } from "./settings.ts";
 import { Notes, Out } from "./streams.ts";
 import { type Command, flagsOf } from "./table.ts";
@@ -27,13 +27,13 @@ export async function run(words: readonly string[], version: string, exit: (code
     }
     if (verb === undefined) return help(flags.includes("--help") || flags.includes("-h"));
     const command = findCommand(commands, verb);
-    const { action, args, given } = parse(command, [...flags, ...rest]);
-    if (given.help) {
+    const parsed = parse(command, [...flags, ...rest]);
+    if (parsed.given.help) {
       const out = new Out();
       out.write(commandHelp(command, out.style));
       return 0;
     }
-    context = prepare(command, action, args, given, exit);
+    context = prepare(parsed, rest, exit);
     const result = await command.run(context);
     if (result !== undefined) print(command, result, context);
     return context.interrupted?.code ?? 0;
@@ -50,10 +50,8 @@ function help(asked: boolean): number {
 }
 
 function prepare(
-  command: Command,
-  action: string,
-  args: string[],
-  given: Record<string, unknown>,
+  { command, action, args, given }: Parsed,
+  words: readonly string[],
   exit: (code: number) => void,
 ): Context {
   const values: Record<string, unknown> = {};
@@ -66,7 +64,7 @@ function prepare(
     values[key] = setting.value;
     origins.set(key, setting.origin);
   }
-  return new Context(action, args, values, new Notes(values.quiet === true), origins, exit);
+  return new Context(words, action, args, values, new Notes(values.quiet === true), origins, exit);
 }
 
 function print(command: Command, result: unknown, context: Context): void {

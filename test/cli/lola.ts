@@ -47,3 +47,37 @@ export async function lola(args: readonly string[], options: RunOptions = {}): P
 }
 
 export { home, root };
+
+/**
+ * Runs it in a terminal of its own.
+ * @param answer called with everything shown so far whenever more is shown; what it returns is typed, once
+ */
+export async function onTerminal(
+  args: readonly string[],
+  answer: (shown: string) => string | undefined = () => undefined,
+  env: Record<string, string> = {},
+): Promise<{ code: number; shown: string }> {
+  let shown = "";
+  let typed = false;
+  const decoder = new TextDecoder();
+  const child = Bun.spawn(commandLine(args), {
+    cwd: home,
+    env: environment({ TERM: "xterm-256color", ...env }),
+    terminal: {
+      cols: 80,
+      rows: 24,
+      data(terminal, data) {
+        shown += decoder.decode(data, { stream: true });
+        const keys = typed ? undefined : answer(shown);
+        if (keys === undefined) return;
+        typed = true;
+        terminal.write(keys);
+      },
+    },
+    timeout: 20_000,
+    killSignal: "SIGKILL",
+  });
+  const code = await child.exited;
+  child.terminal?.close();
+  return { code, shown };
+}

@@ -55,7 +55,7 @@ export const importCommand = defineCommand({
     let [dir] = context.args;
     if (dir === undefined && context.interactive) {
       dir = await askText("Which folder holds the model?", "lola_v1/");
-      tellEquivalent(notes, ["import", dir, ...(flags.output ? ["-o", flags.output] : [])]);
+      tellEquivalent(notes, ["import", ...context.words, dir]);
     }
     const folder = context.required(dir, "the folder of the model", "lola import DIR -o model.lola");
     const { namedFile } = await import("../../checkpoint/models.ts");

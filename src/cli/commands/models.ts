@@ -4,7 +4,7 @@ import { LolaError } from "../../base/errors.ts";
 import type { LolaFile } from "../../checkpoint/lola-file.ts";
 import type { ModelDescription, ModelEntry } from "../../checkpoint/models.ts";
 import type { ModelSource } from "../../checkpoint/source.ts";
-import { askChoice } from "../ask.ts";
+import { askChoice, tellEquivalent } from "../ask.ts";
 import { openNamed } from "../model.ts";
 import type { Notes } from "../streams.ts";
 import { bytes, grouped, table } from "../style.ts";
@@ -65,6 +65,7 @@ export const models = defineCommand({
         const choices = stored.listModels().map((m) => ({ value: m.name, hint: bytes(m.bytes) }));
         if (name === undefined && context.interactive && choices.length > 0) {
           name = await askChoice("Which model is to be removed?", choices);
+          tellEquivalent(notes, ["models", ...context.words, name]);
         }
         return { removed: stored.removeModel(context.required(name, "the model's name", "lola models rm NAME")) };
       }

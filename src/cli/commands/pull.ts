@@ -46,7 +46,7 @@ export const pull = defineCommand({
     let [name] = context.args;
     if (name === undefined && context.interactive) {
       name = await askText("Which model?", "dice-research/lola_v1");
-      tellEquivalent(notes, ["pull", name]);
+      tellEquivalent(notes, ["pull", ...context.words, name]);
     }
     const repository = context.required(name, "the model's name", "lola pull dice-research/lola_v1");
     const { hubFolder, namedFile } = await import("../../checkpoint/models.ts");
