@@ -152,6 +152,14 @@ export class GpuDevice implements Device {
       await this.finish(commands, []);
       return (performance.now() - start) / 1000;
     };
+    // Positions and the like decide how much work later steps have, so they are put back.
+    const counters = new Map<Tensor, Uint8Array>();
+    for (const { kernel, bindings } of program.steps)
+      for (const [name, { access, type }] of Object.entries(kernel.bindings))
+        if (type === "u32" && access === "inout") counters.set(bindings[name]!, await this.download(bindings[name]!));
+    const restore = () => {
+      for (const [tensor, bytes] of counters) this.upload(tensor, bytes);
+    };
     const result = new Float64Array(recorded.dispatches.length);
     for (const step of result.keys()) {
       let times = 1;
@@ -159,6 +167,7 @@ export class GpuDevice implements Device {
       const samples = new Float64Array(repeats);
       for (const i of samples.keys()) samples[i] = (await seconds(step, times)) / times;
       result[step] = samples.sort()[repeats >> 1]!;
+      restore();
     }
     return result;
   }
