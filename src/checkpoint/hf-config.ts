@@ -75,7 +75,7 @@ export function fromHfConfig(json: unknown, tokens: number, label: string): Read
     if (typeof id === "number" && Number.isInteger(id) && id >= 0 && id < tokens) return id;
     if (typeof id !== "number" || id < tokens || released[role] >= tokens)
       throw refuse(name, `the tokenizer has ${tokens} tokens`);
-    notes.push(`${label}: ${name} ${id} is beyond the tokenizer's ${tokens} tokens; mended to ${released[role]}`);
+    notes.push(`${name} ${id} is beyond the tokenizer's ${tokens} tokens; mended to ${released[role]}`);
     return released[role];
   };
   const config = validateConfig({

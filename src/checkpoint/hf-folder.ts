@@ -107,12 +107,12 @@ function dropSurplus(stored: Map<string, SafeTensor>, tied: boolean, label: stri
   const notes: string[] = [];
   const masks = [...stored.keys()].filter((name) => /^h\.\d+\.attn\.(masked_)?bias$/.test(name));
   for (const name of masks) stored.delete(name);
-  if (masks.length > 0) notes.push(`${label}: ignored ${masks.length} causal masks (attn.bias, attn.masked_bias)`);
+  if (masks.length > 0) notes.push(`ignored ${masks.length} causal masks (attn.bias, attn.masked_bias)`);
   const head = stored.get("lm_head.weight");
   const embedding = stored.get("wte.weight");
   stored.delete("lm_head.weight");
   if (head && embedding && sameContent(head, embedding)) {
-    notes.push(`${label}: ignored lm_head.weight, which equals wte.weight`);
+    notes.push(`ignored lm_head.weight, which equals wte.weight`);
   } else if (!tied) {
     const found = head ? "lm_head.weight differs from wte.weight" : "there is no lm_head.weight";
     throw new DataError(
@@ -120,7 +120,7 @@ function dropSurplus(stored: Map<string, SafeTensor>, tied: boolean, label: stri
       `${label}: tie_word_embeddings is false and ${found}; only tied models can be read`,
     );
   } else if (head) {
-    notes.push(`${label}: ignored lm_head.weight, which differs from wte.weight, because the config ties them`);
+    notes.push(`ignored lm_head.weight, which differs from wte.weight, because the config ties them`);
   }
   return notes;
 }

@@ -79,7 +79,7 @@ export async function importModel(
         made: "import",
         from: source.provenance.from,
         version,
-        notes: [...source.provenance.notes, ...(options.type ? [`weights as ${options.type}`] : [])],
+        notes: [...source.provenance.notes, ...source.notes, ...(options.type ? [`weights as ${options.type}`] : [])],
       },
       tensors: tensors(),
     },

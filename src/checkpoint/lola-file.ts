@@ -45,7 +45,7 @@ export function openLola(source: ByteSource): LolaFile {
       provenance: readProvenance(meta.provenance),
       tensors: container.tensors,
       notes: container.unknown.map(
-        (name) => `${source.label} has the optional feature ${JSON.stringify(name)}, which this version ignores`,
+        (name) => `ignored the optional feature ${JSON.stringify(name)}, which this version does not know`,
       ),
       read: container.read,
       get identity() {

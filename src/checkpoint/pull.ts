@@ -35,12 +35,19 @@ export async function pullModel(
 ): Promise<PullReport> {
   const { commit, files } = await listRemote(repository, options.revision ?? "main", access);
   const report: PullReport = { commit, files: [] };
-  fs.mkdirSync(folder, { recursive: true });
+  try {
+    fs.mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw diskFailure(folder, error);
+  }
   const get = async (name: string) => {
     const file = files.get(name);
     if (!file)
       throw new DataError("pull.missing", `${repository} at ${commit.slice(0, 8)} has no ${name} whose hash is told`);
-    const fetched = await download(repository, commit, file, join(folder, name), access, options);
+    const path = join(folder, name);
+    const fetched = await download(repository, commit, file, path, access, options).catch((error) => {
+      throw diskFailure(path, error);
+    });
     report.files.push({ name, bytes: file.bytes, fetched });
   };
   const weights = weightsKind(repository, files);
@@ -104,8 +111,6 @@ async function download(
     }
     part.finish(path);
     return part.fetched;
-  } catch (error) {
-    throw diskFailure(path, error);
   } finally {
     part.close();
   }

@@ -84,7 +84,7 @@ describe("reading", () => {
     const model = open(publish(fresh(), { config: { bos_token_id: 23, eos_token_id: 23 } }));
     expect([model.config.bos, model.config.eos]).toEqual([0, 5]);
     expect(model.notes).toHaveLength(2);
-    expect(model.notes[0]).toContain("bos_token_id 23 is beyond the tokenizer's 6 tokens; mended to 0");
+    expect(model.notes[0]).toBe("bos_token_id 23 is beyond the tokenizer's 6 tokens; mended to 0");
   });
 
   test("wrong folders and files are refused by what they are", async () => {

@@ -13,6 +13,7 @@ import {
   modelPath,
   namedFile,
   removeModel,
+  verifyModel,
 } from "../../src/checkpoint/models.ts";
 import { openModel } from "../../src/checkpoint/open.ts";
 import { parseTokenizer, publish } from "./published.ts";
@@ -98,6 +99,18 @@ test("a description has everything that show prints", () => {
     expect(description.bytes).toBe(4 * description.parameters.total);
     model.close();
   }
+});
+
+test("verifying reads every chunk", async () => {
+  const seen: string[] = [];
+  expect(verifyModel(outside, (name) => seen.push(name))).toBe(openModel(outside, parseTokenizer).identity);
+  expect(seen).toHaveLength(tensorCount(tinyConfig));
+  const bytes = await Bun.file(outside).bytes();
+  bytes[300]! ^= 1;
+  const damaged = join(root, "damaged.lola");
+  writeFileSync(damaged, bytes);
+  expect(() => verifyModel(damaged)).toThrow("wte.weight chunk 0");
+  expect(() => verifyModel(hubFolder("owner/name", folder))).toThrow("is not a file");
 });
 
 test("removing takes models of the folder only", () => {
