@@ -15,7 +15,6 @@ export async function benchModel(context: BenchContext): Promise<Partial<BenchRe
   const { flags, notes } = context;
   const { openDevice } = await import("../device/choose.ts");
   const { measureModel, timeKernels } = await import("../generate/measure.ts");
-  const signal = context.cancellation();
   const { device, why } = await openDevice(flags.device, flags.threads ? { threads: flags.threads } : {});
   try {
     notes.tell(why);
@@ -24,7 +23,7 @@ export async function benchModel(context: BenchContext): Promise<Partial<BenchRe
     const { kind, name: engine } = device.info;
     const result: Partial<BenchResult> = { device: { kind, name: engine }, stepsPerToken: session.stepsPerToken };
     notes.progress("measuring");
-    const work = { prompt: flags.prompt, tokens: flags.tokens, rounds: flags.rounds, signal };
+    const work = { prompt: flags.prompt, tokens: flags.tokens, rounds: flags.rounds };
     if (context.action === "kernels") {
       const roof = device.info.software ? await roofFor(device, flags) : undefined;
       const kernels = await timeKernels(session, vocabulary, work, roof);

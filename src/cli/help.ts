@@ -115,14 +115,14 @@ export function overview(commands: readonly Command[], style: Style): string {
       "Commands",
       pairs(
         commands.map((c) => [c.name, c.summary]),
-        16,
+        18,
       ),
     ),
     section(
       "Topics (lola help TOPIC)",
       pairs(
         topics.map((t) => [t.name, t.summary]),
-        16,
+        18,
       ),
     ),
     fill("lola COMMAND --help shows the flags and examples of a command; lola --version the version.", ""),

@@ -7,13 +7,13 @@ import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { Notes } from "./streams.ts";
 
 /**
- * Opens a model for reading: by path, by name in the folder of models, or the built-in one; tells what was mended.
+ * Opens a model for reading: by path, by name in the folder of models, or the built-in one; tells what was mended in it.
  * @throws LolaError "usage" if there is none; DataError if it is damaged
  */
 export async function openNamed(name: string | undefined, notes: Notes): Promise<ModelSource> {
   const { openSource } = await import("../model/open.ts");
   const source = openSource(name ?? (await builtIn()));
-  for (const note of source.notes) notes.warn(note);
+  for (const note of source.notes) notes.tell(note);
   return source;
 }
 

@@ -36,9 +36,7 @@ In a file, a table named after a command holds for that command alone:
   [generate]
   temperature = 0.7
 
-lola doctor prints every setting, its value and where it came from. Flags
-that can be set this way are marked so in lola COMMAND --help's man page
-(lola help --man).`,
+lola doctor lists all settings with their values and where each came from.`,
   },
   {
     name: "environment",
@@ -52,6 +50,34 @@ that can be set this way are marked so in lola COMMAND --help's man page
   HF_TOKEN             token for lola pull
   NO_COLOR             no colours; FORCE_COLOR=1 colours in pipes too
   CI                   no colours, no questions, no progress`,
+  },
+  {
+    name: "json",
+    summary: "what --json and --jsonl print",
+    text: `Every command with a result prints it as one object with --json. Names are in
+snake_case, sizes in bytes, times in seconds, 64-bit numbers decimal strings.
+
+lola generate --json:
+  model        name, identity (content hash; null for a folder)
+  device       kind, name
+  prompt       tokens (count), ids
+  seed         decimal string; null when greedy
+  sampling     temperature, top_k, top_p, min_p, repetition_penalty
+  samples      for each: index, text, ids, finish_reason, logprob (sum, natural
+               logarithm) and, with --logprobs K, logprobs: a list of tokens
+  timings      load_seconds, prefill_seconds, decode_seconds, tokens,
+               tokens_per_second
+
+  finish_reason is eos (the model ended the text), stop (a --stop text),
+  length (--max-tokens) or context (no room for more).
+
+lola generate --jsonl, one object a line:
+  start        event, and model, device, prompt, seed, sampling as above
+  token        event, sample, text (characters that became certain), and id,
+               token, logprob, experts (one for each MoE layer, for the token
+               that was fed), top (with --logprobs)
+  sample       event, sample, finish_reason, tokens, logprob
+  end          event, samples (count), timings`,
   },
   {
     name: "streams",

@@ -22,11 +22,10 @@ export interface Workload {
   prompt: number;
   tokens: number;
   rounds: number;
-  signal?: AbortSignal;
 }
 
 /** Positions that `measureModel` and `timeKernels` need in the cache. */
-export function positionsFor({ prompt, tokens, rounds }: Omit<Workload, "signal">): number {
+export function positionsFor({ prompt, tokens, rounds }: Workload): number {
   return prompt + Math.max(tokens, rounds) + 2;
 }
 
@@ -38,14 +37,13 @@ export function benchPrompt(count: number, vocabulary: number): Uint32Array {
 /** Prefill and decode in turns; one round beforehand warms up and is not counted. */
 export async function measureModel(session: Session, vocabulary: number, work: Workload): Promise<ModelSpeed> {
   const ids = benchPrompt(work.prompt, vocabulary);
-  const options = work.signal ? { signal: work.signal } : {};
   const prefill: Sample[] = [];
   const decode: Sample[] = [];
   for (let round = 0; round <= work.rounds; round++) {
     session.rewind(0);
-    const first = await sample(() => session.feed(ids, greedy, options));
+    const first = await sample(() => session.feed(ids, greedy));
     const rest = await sample(async () => {
-      for (let i = 0; i < work.tokens; i++) await session.next(options);
+      for (let i = 0; i < work.tokens; i++) await session.next();
     });
     if (round === 0) continue;
     prefill.push(first);

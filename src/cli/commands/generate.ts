@@ -121,7 +121,7 @@ export const generate = defineCommand({
   notes: [
     "The prompt is the file, then stdin, then the arguments, joined by blanks; the last line end of a file or of stdin is left out. An empty argument starts a new document.",
     "Text is written exactly as generated, and ends with a line end. Several texts are set apart by an empty line; --jsonl keeps them apart for programs.",
-    "In --json each sample has text, ids, finish_reason (eos, stop, length, context), logprob and logprobs; the object also tells model, device, seed, sampling, prompt and timings. --jsonl prints the events start, token (id, text, logprob, experts of each MoE layer), sample (finish_reason) and end.",
+    "lola help json tells what --json and --jsonl print.",
   ],
   async run(context): Promise<Generation | undefined> {
     const { flags, notes, origins } = context;

@@ -95,7 +95,8 @@ export async function importInto(
   }
 }
 
-export function showImported({ path, fileBytes, unpackedBytes, identity, losses, converted }: Imported): string {
+export function showImported(imported: Imported): string {
+  const { path, fileBytes, unpackedBytes, identity, losses, converted, notes } = imported;
   const lines = [`${path}: ${bytes(fileBytes)}, ${bytes(unpackedBytes)} of weights`, `identity ${identity}`];
   if (converted > 0) {
     lines.push(
@@ -109,5 +110,6 @@ export function showImported({ path, fileBytes, unpackedBytes, identity, losses,
   });
   if (rows.length > 0) lines.push(table(rows));
   if (worst.length > named) lines.push(`  and ${worst.length - named} more (--json lists all)`);
+  for (const note of notes) lines.push(`note: ${note}`);
   return lines.join("\n");
 }

@@ -1,0 +1,59 @@
+/** The measuring itself: it feeds what it says, accounts for every step, and stays within the context. */
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { openReference } from "../../src/device/reference.ts";
+import { benchPrompt, measureModel, median, positionsFor, timeKernels } from "../../src/generate/measure.ts";
+import { loadModel, openSource } from "../../src/model/open.ts";
+
+const work = { prompt: 7, tokens: 3, rounds: 3 };
+
+function session() {
+  const device = openReference();
+  const source = openSource(join(import.meta.dir, "../../../shared/fixtures/tiny-lola"));
+  return loadModel(device, source).session({ context: positionsFor(work) });
+}
+
+test("prefill and decode are timed over the tokens asked for", async () => {
+  const s = session();
+  const { prefill, decode } = await measureModel(s, 1000, work);
+  expect(s.length).toBe(work.prompt + work.tokens);
+  for (const [speed, tokens] of [
+    [prefill, 7],
+    [decode, 3],
+  ] as const) {
+    expect(speed.tokens).toBe(tokens);
+    expect(speed.seconds).toBeGreaterThan(0);
+    expect(speed.tokensPerSecond).toBeCloseTo(tokens / speed.seconds, 6);
+    expect(speed.tokensPerCpuSecond).toBeCloseTo(tokens / speed.cpuSeconds, 6);
+  }
+});
+
+test("kernel times cover every step of both programs, slowest first, and scale with the roof", async () => {
+  const s = session();
+  const bare = await timeKernels(s, 1000, work, undefined);
+  for (const [program, rows] of [
+    [s.programs.prompt, bare.prefill],
+    [s.programs.decode, bare.decode],
+  ] as const) {
+    expect(rows.reduce((sum, k) => sum + k.steps, 0)).toBe(program.steps.length);
+    expect(rows.map((k) => k.seconds)).toEqual(rows.map((k) => k.seconds).sort((a, b) => b - a));
+    expect(rows.every((k) => k.roofFraction === undefined)).toBe(true);
+  }
+  const { decode } = await timeKernels(s, 1000, work, { bandwidth: 1e9, flops: 1e9 });
+  for (const k of decode) {
+    const roof = Math.max(k.bandwidth, k.flops) / 1e9;
+    expect(k.roofFraction!).toBeCloseTo(roof, 6);
+  }
+});
+
+test("the prompt of benches is spread over the vocabulary, and always the same", () => {
+  const ids = benchPrompt(512, 1000);
+  expect(ids).toEqual(benchPrompt(512, 1000));
+  expect(Math.max(...ids)).toBeLessThan(1000);
+  expect(new Set(ids).size).toBeGreaterThan(300);
+});
+
+test("medians", () => {
+  expect(median([3, 1, 2])).toBe(2);
+  expect(median([4, 1, 2, 3])).toBe(2.5);
+});
