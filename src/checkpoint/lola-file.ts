@@ -13,10 +13,6 @@ import type { TensorStream } from "./tensor.ts";
 
 /** A `.lola` file as a model, with what only such a file can tell. */
 export interface LolaFile extends ModelSource {
-  /** Bytes of the whole file. */
-  readonly fileBytes: number;
-  /** Bytes that a tensor takes in the file. */
-  storedBytes(name: string): number;
   /**
    * Reads everything and checks each chunk and each tensor's SHA-256.
    * @throws DataError naming the first damage
@@ -39,7 +35,6 @@ export function openLola(source: ByteSource): LolaFile {
     let identity: string | undefined;
     return {
       label: source.label,
-      fileBytes: source.size,
       config,
       tokenizer: meta.tokenizer,
       provenance: readProvenance(meta.provenance),
@@ -51,7 +46,6 @@ export function openLola(source: ByteSource): LolaFile {
       get identity() {
         return (identity ??= identityOf(config, meta.tokenizer, container.tensors.values()));
       },
-      storedBytes: (name) => container.tensors.get(name)!.chunks.reduce((sum, chunk) => sum + chunk.stored, 0),
       verify(progress) {
         for (const { name, sha256 } of container.tensors.values()) {
           progress?.(name);

@@ -1,6 +1,15 @@
 /** The published layout in and out: what is read, mended, ignored, refused, and that nothing changes on the way. */
 import { afterAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DataError, LolaError } from "../../src/base/errors.ts";
@@ -104,6 +113,17 @@ describe("reading", () => {
             content: new Uint8Array(4),
           }),
         }),
+      "tensor.type": (folder) => {
+        const bytes = safeTensorsBytes(publishedTensors());
+        const text = Buffer.from(bytes).toString("latin1").replace('"dtype":"F32"', '"dtype":"I32"');
+        writeFileSync(join(publish(folder), "model.safetensors"), text, "latin1");
+      },
+      "tokenizer.bad": (folder) => writeFileSync(join(publish(folder), "tokenizer.json"), "bad"),
+      "file.length": (folder) => truncateSync(join(publish(folder), "config.json"), (64 << 20) + 1),
+      "index.json": (folder) => {
+        rmSync(join(publish(folder), "model.safetensors"));
+        writeFileSync(join(folder, "model.safetensors.index.json"), "{}");
+      },
       "file.json": (folder) => writeFileSync(join(publish(folder), "config.json"), "{"),
       "config.json": (folder) => writeFileSync(join(publish(folder), "config.json"), "[]"),
       "weights.missing": (folder) => rmSync(join(publish(folder), "model.safetensors")),

@@ -7,7 +7,7 @@ import { DataError } from "../../src/base/errors.ts";
 import { fromHfConfig } from "../../src/checkpoint/hf-config.ts";
 import { openSafeTensors, writeSafeTensors } from "../../src/checkpoint/safetensors.ts";
 import { bend, bentBytes, Dice, mutant } from "./mutate.ts";
-import { hfConfig, memoryOutput, readAll, tinyFile } from "./tiny.ts";
+import { hfConfig, memoryOutput, readAll, timed, tinyFile } from "./tiny.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lola-fuzz-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -27,17 +27,6 @@ function outcome(read: () => void, number: number): string {
   }
 }
 
-/** Time of one call in ms; a slow one is measured again, since the machine may have been busy. */
-function timed(action: () => void): number {
-  let best = Number.POSITIVE_INFINITY;
-  for (let tries = 0; tries < 4 && best >= slowest; tries++) {
-    const start = performance.now();
-    action();
-    best = Math.min(best, performance.now() - start);
-  }
-  return best;
-}
-
 test(`${mutants} mutants of .lola files`, async () => {
   const seeds = [await tinyFile("f32"), await tinyFile("f16"), await tinyFile("bf16", { store: "raw" })];
   const outcomes = new Map<string, number>();
@@ -53,7 +42,7 @@ test(`${mutants} mutants of .lola files`, async () => {
       time,
       timed(() => {
         result = outcome(() => readAll(file, i % 4 === 0), i);
-      }),
+      }, slowest),
     );
     outcomes.set(result, (outcomes.get(result) ?? 0) + 1);
     if (i % 50 === 0) rise = Math.max(rise, process.memoryUsage.rss() - before);

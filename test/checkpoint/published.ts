@@ -1,6 +1,7 @@
 /** Folders in the published layout, made for tests. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DataError } from "../../src/base/errors.ts";
 import type { FloatType } from "../../src/base/float.ts";
 import type { ParseTokenizer } from "../../src/checkpoint/hf-folder.ts";
 import { indexFile, weightsFile } from "../../src/checkpoint/hf-folder.ts";
@@ -62,4 +63,7 @@ export function publish(
 }
 
 /** The tests' own idea of a tokenizer: six tokens in a JSON file. */
-export const parseTokenizer: ParseTokenizer = (files) => ({ data: JSON.parse(files["tokenizer.json"]!), size: 6 });
+export const parseTokenizer: ParseTokenizer = ({ "tokenizer.json": text }) => {
+  if (text === "bad") throw new DataError("tokenizer.bad", "no tokenizer");
+  return { data: JSON.parse(text!), size: 6 };
+};

@@ -261,6 +261,19 @@ test("an unknown repository and a missing right are told at once", async () => {
   expect((await failure(pullModel("owner/name", fresh(), access()))).hint).toContain("HF_TOKEN");
 });
 
+test("an endpoint that is none, redirects in a circle, and a folder that cannot be", async () => {
+  server.listing = () => undefined as unknown as unknown[];
+  expect(await failure(pullModel("owner/name", fresh(), access()))).toMatchObject({ code: "pull.answer" });
+  server.listing = (all) => all;
+  const circle = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: ({ url }) => Response.redirect(url) });
+  const lost = access({ endpoint: `http://127.0.0.1:${circle.port}` });
+  expect((await failure(pullModel("owner/name", fresh(), lost))).message).toContain("redirects more than 5 times");
+  await circle.stop(true);
+  expect(await failure(pullModel("owner/name", join(published, "README.md", "x"), access()))).toMatchObject({
+    kind: "failed",
+  });
+});
+
 test("only pickle weights: refused before anything is fetched", async () => {
   server.listing = (all) => all.filter(({ rfilename }) => !String(rfilename).includes("safetensors"));
   expect(await failure(pullModel("owner/name", fresh(), access()))).toMatchObject({ code: "weights.pickle" });
