@@ -10,7 +10,7 @@ enum { QUERIES = 64 };
 /* A micro-kernel whose A is row-major with KEYS columns: the softmax weights. */
 static void micro_weights(uint32_t mr, uint32_t pairs, uint32_t inner, const float *a, const float *b0, const float *b1,
                           size_t ldb, float *c, size_t ldc) {
-  micro_rows(mr, pairs, KEYS, inner, a, b0, b1, ldb, c, ldc, 1);
+  micro_rows(mr, pairs, KEYS, 0, inner, a, b0, b1, ldb, c, ldc, 1);
 }
 
 static inline uint32_t padded(uint32_t size) { return ceil_div(size, PANEL) * PANEL; }

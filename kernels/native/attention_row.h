@@ -45,7 +45,7 @@ static Partial attend_row(const float *q, const float *k, const float *v, uint32
       if (keep != 1.0f)
         for (uint32_t i = d; i < d + PANEL; i++) values[i] *= keep;
       const float *b = v + (size_t)from * size + d;
-      micro_tile(1, 1, 0, n, scores, b, b, size, values + d, PANEL, 1);
+      micro_tile(1, 1, 0, 0, n, scores, b, b, size, values + d, PANEL, 1);
     }
   }
   return part;

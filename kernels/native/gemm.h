@@ -106,8 +106,10 @@ static void gemm_tile(const Step *step, const Gemm *g, uint32_t phase, uint32_t 
         const float *b1 = pairs < 2 ? b0 : BY_TYPE(g->type, fetch_panel, g, b, p + 1, k0, k1, buffer + KC * PANEL);
         for (uint32_t i = 0; i < panels; i++) {
           const uint32_t row = panel_row(block.rows, panels, i), mr = panel_row(block.rows, panels, i + 1) - row;
-          micro_packed(mr, pairs, k1 - k0, packed + (size_t)row * g->inner + (size_t)k0 * mr, b0, b1, PANEL,
-                       c + row * TILE_COLS + (p - first) * PANEL, TILE_COLS, k0 > 0);
+          const float *a = packed + (size_t)row * g->inner + (size_t)k0 * mr;
+          float *to = c + row * TILE_COLS + (p - first) * PANEL;
+          if (i == 0 && panels <= 2) micro_stream(mr, pairs, k1 - k0, a, b0, b1, PANEL, to, TILE_COLS, k0 > 0);
+          else micro_packed(mr, pairs, k1 - k0, a, b0, b1, PANEL, to, TILE_COLS, k0 > 0);
         }
       }
   const uint32_t col = first * PANEL, cols = min_u32(g->cols, last * PANEL) - col;

@@ -16,12 +16,14 @@ INLINE void gemv_panel(const float *x, const void *b, size_t at, uint32_t inner,
   enum { CHAINS = 8 / NV };
   vf acc[CHAINS][NV] = {0};
   uint32_t k = 0;
-  for (; k + CHAINS <= inner; k += CHAINS)
+  for (; k + CHAINS <= inner; k += CHAINS) {
+    prefetch(b, at + (size_t)k * PANEL, CHAINS * PANEL, type);
 #pragma GCC unroll 8
     for (uint32_t c = 0; c < CHAINS; c++)
 #pragma GCC unroll 4
       for (uint32_t v = 0; v < NV; v++)
         acc[c][v] += splat(x[k + c]) * load_weights(b, at + (size_t)(k + c) * PANEL + v * VW, type);
+  }
   for (; k < inner; k++)
     for (uint32_t v = 0; v < NV; v++) acc[0][v] += splat(x[k]) * load_weights(b, at + (size_t)k * PANEL + v * VW, type);
 #pragma GCC unroll 4

@@ -13,9 +13,13 @@ enum { MR = 6, PAIR = 1 };
 enum { MR = 3, PAIR = 1 };
 #endif
 
-/* A is packed, [k, mr], or row-major with a constant row length `lda`. B: two panels, rows `ldb` floats apart. */
-INLINE void micro_tile(const uint32_t mr, const uint32_t pairs, const uint32_t lda, uint32_t inner, const float *a,
-                       const float *b0, const float *b1, size_t ldb, float *c, size_t ldc, int accumulate) {
+/*
+ * A is packed, [k, mr], or row-major with a constant row length `lda`. B: two panels, rows `ldb` floats apart; `stream`: it
+ * comes from memory, so lines ahead are asked for.
+ */
+INLINE void micro_tile(const uint32_t mr, const uint32_t pairs, const uint32_t lda, const int stream, uint32_t inner,
+                       const float *a, const float *b0, const float *b1, size_t ldb, float *c, size_t ldc,
+                       int accumulate) {
   vf acc[MR][PAIR * NV];
 #pragma GCC unroll 16
   for (uint32_t r = 0; r < mr; r++)
@@ -24,6 +28,8 @@ INLINE void micro_tile(const uint32_t mr, const uint32_t pairs, const uint32_t l
       acc[r][v] = accumulate ? load(c + r * ldc + v * VW) : (vf){0};
   for (uint32_t k = 0; k < inner; k++) {
     vf b[PAIR * NV];
+    if (stream) prefetch(b0, 0, PANEL, F32);
+    if (stream && pairs == 2) prefetch(b1, 0, PANEL, F32);
 #pragma GCC unroll 4
     for (uint32_t v = 0; v < pairs * NV; v++) b[v] = load(v < NV ? b0 + v * VW : b1 + (v - NV) * VW);
 #pragma GCC unroll 16
@@ -45,12 +51,13 @@ INLINE void micro_tile(const uint32_t mr, const uint32_t pairs, const uint32_t l
 #define MICRO_ARGS inner, a, b0, b1, ldb, c, ldc, accumulate
 #define MICRO_CASE(m) \
   case m: \
-    if (PAIR == 2 && pairs == 2) micro_tile(m, PAIR, lda, MICRO_ARGS); \
-    else micro_tile(m, 1, lda, MICRO_ARGS); \
+    if (PAIR == 2 && pairs == 2) micro_tile(m, PAIR, lda, stream, MICRO_ARGS); \
+    else micro_tile(m, 1, lda, stream, MICRO_ARGS); \
     break;
 
-INLINE void micro_rows(uint32_t mr, uint32_t pairs, const uint32_t lda, uint32_t inner, const float *a, const float *b0,
-                       const float *b1, size_t ldb, float *c, size_t ldc, int accumulate) {
+INLINE void micro_rows(uint32_t mr, uint32_t pairs, const uint32_t lda, const int stream, uint32_t inner,
+                       const float *a, const float *b0, const float *b1, size_t ldb, float *c, size_t ldc,
+                       int accumulate) {
   switch (mr) {
     MICRO_CASE(1) MICRO_CASE(2) MICRO_CASE(3)
 #if VW >= 8 || defined(__aarch64__)
@@ -65,7 +72,13 @@ INLINE void micro_rows(uint32_t mr, uint32_t pairs, const uint32_t lda, uint32_t
 /* A packed as [k, mr]. */
 static void micro_packed(uint32_t mr, uint32_t pairs, uint32_t inner, const float *a, const float *b0, const float *b1,
                          size_t ldb, float *c, size_t ldc, int accumulate) {
-  micro_rows(mr, pairs, 0, inner, a, b0, b1, ldb, c, ldc, accumulate);
+  micro_rows(mr, pairs, 0, 0, inner, a, b0, b1, ldb, c, ldc, accumulate);
+}
+
+/* The same, where B comes from memory. */
+static void micro_stream(uint32_t mr, uint32_t pairs, uint32_t inner, const float *a, const float *b0, const float *b1,
+                         size_t ldb, float *c, size_t ldc, int accumulate) {
+  micro_rows(mr, pairs, 0, 1, inner, a, b0, b1, ldb, c, ldc, accumulate);
 }
 
 /* The panels of `rows` rows are of equal height, or one less: panel i starts at this row. */

@@ -10,6 +10,9 @@
 #include <string.h>
 #include <time.h>
 
+void *lola_alloc(uint64_t bytes);
+void lola_free(void *p, uint64_t bytes);
+
 /* How long a thread looks for the next phase before it sleeps. */
 #define SPIN_SECONDS 30e-6
 
@@ -141,7 +144,7 @@ EXPORT void lola_close(Pool *pool) {
   pthread_mutex_unlock(&pool->lock);
   for (uint32_t i = 1; i < pool->threads; i++) pthread_join(pool->handles[i], 0);
   free(pool->handles);
-  free(pool->scratch);
+  if (pool->scratch) lola_free(pool->scratch, pool->scratch_bytes);
   free(pool);
 }
 
@@ -191,9 +194,9 @@ EXPORT int32_t lola_start(Pool *pool, Step *steps, uint32_t count) {
   each += 64;
   const uint64_t bytes = shared + pool->threads * each + 64;
   if (bytes > pool->scratch_bytes) {
-    char *scratch = aligned_alloc(64, bytes);
+    char *scratch = lola_alloc(bytes);
     if (!scratch) return -2;
-    free(pool->scratch);
+    if (pool->scratch) lola_free(pool->scratch, pool->scratch_bytes);
     pool->scratch = scratch;
     pool->scratch_bytes = bytes;
   }
@@ -228,6 +231,3 @@ EXPORT uint32_t lola_work(Pool *pool, uint32_t microseconds) {
 
 /* The run ends after the tiles that were taken and the phase they belong to. */
 EXPORT void lola_cancel(Pool *pool) { atomic_store(&pool->cancelled, 1); }
-
-/* Bytes of scratch memory held. */
-EXPORT uint64_t lola_scratch(const Pool *pool) { return pool->scratch_bytes; }

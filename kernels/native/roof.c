@@ -19,9 +19,11 @@ static void read_tile(const Step *step, uint32_t phase, uint32_t tile, const Wor
   const float *x = (const float *)step->bind[0].data + (size_t)tile * ROOF_TILE;
   vf s[8] = {0};
   (void)phase, (void)worker;
-  for (uint32_t i = 0; i < ROOF_TILE; i += 8 * VW)
+  for (uint32_t i = 0; i < ROOF_TILE; i += 8 * VW) {
+    prefetch(x, i, 8 * VW, F32);
 #pragma GCC unroll 8
     for (int j = 0; j < 8; j++) s[j] += load(x + i + j * VW);
+  }
   vf total = {0};
   for (int j = 0; j < 8; j++) total += s[j];
   if (sum(total) == 1.0f) *(float *)step->bind[1].data = 1.0f;
@@ -51,12 +53,9 @@ static void fma_tile(const Step *step, uint32_t phase, uint32_t tile, const Work
   const vf a = splat(0.999f), b = splat(0.001f);
   (void)phase, (void)worker;
   for (int j = 0; j < FMA_CHAINS; j++) s[j] = splat((float)(tile + j));
-  for (uint32_t i = 0; i < FMA_LENGTH; i++) {
+  for (uint32_t i = 0; i < FMA_LENGTH; i++)
 #pragma GCC unroll 16
     for (int j = 0; j < FMA_CHAINS; j++) s[j] = s[j] * a + b;
-#pragma GCC unroll 16
-    for (int j = 0; j < FMA_CHAINS; j++) __asm__ volatile("" : "+v"(s[j]));
-  }
   vf total = {0};
   for (int j = 0; j < FMA_CHAINS; j++) total += s[j];
   *(float *)step->bind[0].data = sum(total) == 0.5f ? 0 : 2.0f * FMA_LENGTH * FMA_CHAINS * VW;
