@@ -1,4 +1,5 @@
 /** The Hugging Face Hub protocol, as far as downloading a model needs it: what a revision holds, and bytes of a file from an offset on. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { DataError, LolaError } from "../base/errors.ts";
 
 export interface HubAccess {
@@ -156,7 +157,7 @@ async function persist<T>(
         );
       }
       const wait = Math.max(pause * 2 ** tries, error instanceof StatusError ? Math.min(error.after, 300) * 1000 : 0);
-      await Bun.sleep(wait);
+      await sleep(wait, undefined, access.signal ? { signal: access.signal } : {});
     } finally {
       clearTimeout(timer);
     }

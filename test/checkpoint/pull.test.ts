@@ -255,6 +255,14 @@ test("a busy server is asked again, a dead one reported", async () => {
   expect(await failure(pullModel("owner/name", fresh(), nobody))).toMatchObject({ kind: "failed" });
 });
 
+test("who cancels does not wait for the next try", async () => {
+  server.busy = { status: 503, times: 100 };
+  const cancel = new AbortController();
+  const pull = pullModel("owner/name", fresh(), access({ pause: 60_000, signal: cancel.signal }));
+  setTimeout(() => cancel.abort(), 20);
+  await expect(pull).rejects.toMatchObject({ name: "AbortError" });
+});
+
 test("an unknown repository and a missing right are told at once", async () => {
   expect(await failure(pullModel("owner/other", fresh(), access()))).toMatchObject({ kind: "usage" });
   server.busy = { status: 401, times: 1 };
