@@ -10,7 +10,7 @@ import { openNamed } from "./model.ts";
 /** Bytes that are read to measure bandwidth: beyond any cache, within a quarter of the memory. */
 const scanBytes = 2 ** 31;
 
-/** Times prefill and decode, or with `bench kernels` each kernel of both. */
+/** Times prefill and decode, each kernel of both, or all of it. */
 export async function benchModel(context: BenchContext): Promise<Partial<BenchResult>> {
   const { flags, notes } = context;
   const { openDevice } = await import("../device/choose.ts");
@@ -24,13 +24,11 @@ export async function benchModel(context: BenchContext): Promise<Partial<BenchRe
     const result: Partial<BenchResult> = { device: { kind, name: engine }, stepsPerToken: session.stepsPerToken };
     notes.progress("measuring");
     const work = { prompt: flags.prompt, tokens: flags.tokens, rounds: flags.rounds };
-    if (context.action === "kernels") {
-      const roof = device.info.software ? await roofFor(device, flags) : undefined;
-      const kernels = await timeKernels(session, vocabulary, work, roof);
-      result.kernels = only(kernels, context.args[0]);
-      if (roof) result.roof = roof;
-    } else {
-      result.speed = await measureModel(session, vocabulary, work);
+    const roof = device.info.software ? await roofFor(device, flags) : undefined;
+    if (roof) result.roof = roof;
+    if (context.action !== "kernels") result.speed = await measureModel(session, vocabulary, work, roof);
+    if (context.action !== "generate") {
+      result.kernels = only(await timeKernels(session, vocabulary, work, roof), context.args[0]);
     }
     return { ...result, model: { name, memoryBytes: device.memory }, compileSeconds: device.compileSeconds };
   } finally {

@@ -10,6 +10,11 @@ export interface Speed {
   cpuSeconds: number;
   tokensPerSecond: number;
   tokensPerCpuSecond: number;
+  /** Bytes and operations a second, from the kernels' own account of their work. */
+  bandwidth: number;
+  flops: number;
+  /** Time at the roof ÷ time taken; above 1 when the data came from a cache. */
+  roofFraction?: number;
 }
 
 export interface ModelSpeed {
@@ -35,7 +40,12 @@ export function benchPrompt(count: number, vocabulary: number): Uint32Array {
 }
 
 /** Prefill and decode in turns; one round beforehand warms up and is not counted. */
-export async function measureModel(session: Session, vocabulary: number, work: Workload): Promise<ModelSpeed> {
+export async function measureModel(
+  session: Session,
+  vocabulary: number,
+  work: Workload,
+  roof: Roof | undefined,
+): Promise<ModelSpeed> {
   const ids = benchPrompt(work.prompt, vocabulary);
   const prefill: Sample[] = [];
   const decode: Sample[] = [];
@@ -49,7 +59,12 @@ export async function measureModel(session: Session, vocabulary: number, work: W
     prefill.push(first);
     decode.push(rest);
   }
-  return { prefill: speed(work.prompt, prefill), decode: speed(work.tokens, decode) };
+  const { programs } = session;
+  const last = work.prompt % session.chunk || session.chunk;
+  const chunks = repeated(account(session, programs.fill, session.chunk, roof), (work.prompt - last) / session.chunk);
+  const whole = plus(chunks, account(session, programs.prompt, last, roof));
+  const token = repeated(account(session, programs.decode, 1, roof), work.tokens);
+  return { prefill: speed(work.prompt, prefill, whole), decode: speed(work.tokens, decode, token) };
 }
 
 interface Sample {
@@ -66,10 +81,49 @@ async function sample(work: () => Promise<unknown>): Promise<Sample> {
   return { seconds, cpuSeconds: (user + system) / 1e6 };
 }
 
-function speed(tokens: number, samples: readonly Sample[]): Speed {
+/** Work done: bytes moved, operations, and the seconds that both would take at the roof. */
+interface Account {
+  bytes: number;
+  flops: number;
+  atRoof: number | undefined;
+}
+
+const plus = (a: Account, b: Account): Account => ({
+  bytes: a.bytes + b.bytes,
+  flops: a.flops + b.flops,
+  atRoof: a.atRoof === undefined || b.atRoof === undefined ? undefined : a.atRoof + b.atRoof,
+});
+
+const repeated = ({ bytes, flops, atRoof }: Account, times: number): Account => ({
+  bytes: bytes * times,
+  flops: flops * times,
+  atRoof: atRoof === undefined ? undefined : atRoof * times,
+});
+
+const none: Account = { bytes: 0, flops: 0, atRoof: 0 };
+
+function stepAccount(step: Step, values: Record<string, number>, roof: Roof | undefined): Account {
+  const { bytes, flops } = step.kernel.cost(resolve(step, values), weightBytes(step));
+  return { bytes, flops, atRoof: roof && Math.max(bytes / roof.bandwidth, flops / roof.flops) };
+}
+
+/** The work of one run over `rows` rows. */
+function account(session: Session, program: Program, rows: number, roof: Roof | undefined): Account {
+  const values = session.benchValues(rows);
+  return program.steps.reduce((sum, step) => plus(sum, stepAccount(step, values, roof)), none);
+}
+
+/** How fast work was done that took so long. */
+function rates({ bytes, flops, atRoof }: Account, seconds: number) {
+  const rate = { bandwidth: bytes / seconds, flops: flops / seconds };
+  return atRoof === undefined ? rate : { ...rate, roofFraction: atRoof / seconds };
+}
+
+function speed(tokens: number, samples: readonly Sample[], work: Account): Speed {
   const seconds = median(samples.map((s) => s.seconds));
   const cpuSeconds = median(samples.map((s) => s.cpuSeconds));
-  return { tokens, seconds, cpuSeconds, tokensPerSecond: tokens / seconds, tokensPerCpuSecond: tokens / cpuSeconds };
+  const each = { tokensPerSecond: tokens / seconds, tokensPerCpuSecond: tokens / cpuSeconds };
+  return { tokens, seconds, cpuSeconds, ...each, ...rates(work, seconds) };
 }
 
 export function median(values: readonly number[]): number {
@@ -85,10 +139,9 @@ export interface KernelTime {
   steps: number;
   /** Of all those steps together. */
   seconds: number;
-  /** Bytes and operations a second, from the kernel's own account of its work. */
+  /** As in `Speed`. */
   bandwidth: number;
   flops: number;
-  /** Time at the roof ÷ time taken; above 1 when the data came from a cache. */
   roofFraction?: number;
 }
 
@@ -116,26 +169,21 @@ async function timeProgram(
 ): Promise<KernelTime[]> {
   const values = session.benchValues(rows);
   const seconds = await session.device.time(program, values, repeats);
-  const groups = new Map<string, { steps: number; seconds: number; bytes: number; flops: number; atRoof: number }>();
+  const groups = new Map<string, { steps: number; seconds: number; work: Account }>();
   for (const [i, step] of program.steps.entries()) {
-    const params = resolve(step, values);
-    const { bytes, flops } = step.kernel.cost(params, weightBytes(step));
-    const name = params.cols ? `${step.kernel.name} ${params.inner}×${params.cols}` : step.kernel.name;
-    const group = groups.get(name) ?? { steps: 0, seconds: 0, bytes: 0, flops: 0, atRoof: 0 };
-    groups.set(name, group);
+    const { inner, cols } = step.params;
+    const name = cols === undefined ? step.kernel.name : `${step.kernel.name} ${inner}×${cols}`;
+    const group = groups.get(name) ?? { steps: 0, seconds: 0, work: none };
     group.steps++;
     group.seconds += seconds[i]!;
-    group.bytes += bytes;
-    group.flops += flops;
-    if (roof) group.atRoof += Math.max(bytes / roof.bandwidth, flops / roof.flops);
+    group.work = plus(group.work, stepAccount(step, values, roof));
+    groups.set(name, group);
   }
-  return Array.from(groups, ([kernel, { steps, seconds, bytes, flops, atRoof }]) => ({
+  return Array.from(groups, ([kernel, { steps, seconds, work }]) => ({
     kernel,
     steps,
     seconds,
-    bandwidth: bytes / seconds,
-    flops: flops / seconds,
-    ...(roof && { roofFraction: atRoof / seconds }),
+    ...rates(work, seconds),
   })).sort((a, b) => b.seconds - a.seconds);
 }
 

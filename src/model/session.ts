@@ -114,9 +114,9 @@ export class Session {
     return this.decode.steps.length;
   }
 
-  /** The programs, for benches. */
-  get programs(): { prompt: Program; decode: Program } {
-    return { prompt: this.prompt, decode: this.decode };
+  /** The programs, for benches: a chunk of a prompt, its last chunk, one token after it. */
+  get programs(): { fill: Program; prompt: Program; decode: Program } {
+    return { fill: this.fill, prompt: this.prompt, decode: this.decode };
   }
 
   /** The values of the variables of `programs` for a prompt of `rows` tokens. */

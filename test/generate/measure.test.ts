@@ -15,7 +15,7 @@ function session() {
 
 test("prefill and decode are timed over the tokens asked for", async () => {
   const s = session();
-  const { prefill, decode } = await measureModel(s, 1000, work);
+  const { prefill, decode } = await measureModel(s, 1000, work, { bandwidth: 1e9, flops: 1e9 });
   expect(s.length).toBe(work.prompt + work.tokens);
   for (const [speed, tokens] of [
     [prefill, 7],
@@ -24,8 +24,25 @@ test("prefill and decode are timed over the tokens asked for", async () => {
     expect(speed.tokens).toBe(tokens);
     expect(speed.seconds).toBeGreaterThan(0);
     expect(speed.tokensPerSecond).toBeCloseTo(tokens / speed.seconds, 6);
+    expect(speed.roofFraction!).toBeGreaterThanOrEqual(Math.max(speed.bandwidth, speed.flops) / 1.0001e9);
+    expect(speed.roofFraction!).toBeLessThanOrEqual((speed.bandwidth + speed.flops) / 1e9);
     expect(speed.tokensPerCpuSecond).toBeCloseTo(tokens / speed.cpuSeconds, 6);
   }
+});
+
+test("a prompt of several chunks counts the work of each", async () => {
+  const device = openReference();
+  const model = loadModel(device, openSource(join(import.meta.dir, "../../../shared/fixtures/tiny-lola")));
+  const flopsOf = async (chunk: number) => {
+    const { prefill } = await measureModel(
+      model.session({ context: 40, chunk }),
+      1000,
+      { ...work, prompt: 20 },
+      undefined,
+    );
+    return prefill.flops * prefill.seconds;
+  };
+  expect(await flopsOf(8)).toBeCloseTo(await flopsOf(32), 0);
 });
 
 test("kernel times cover every step of both programs, slowest first, and scale with the roof", async () => {

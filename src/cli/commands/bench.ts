@@ -44,7 +44,7 @@ const flags = {
 } as const;
 
 export type BenchFlags = Values<typeof flags>;
-export type BenchContext = Context<BenchFlags, "generate" | "kernels" | "machine" | "tokenizer">;
+export type BenchContext = Context<BenchFlags, "all" | "generate" | "kernels" | "machine" | "tokenizer">;
 
 export interface BenchResult {
   version: string;
@@ -66,30 +66,36 @@ export const bench = defineCommand({
   name: "bench",
   summary: "measures this machine and how fast a model runs on it",
   examples: [
-    { line: "lola bench", doc: "the built-in model: prefill and decode" },
-    { line: "lola bench --shape 512-8-8-2048-8192-8 --device cpu --threads 2", doc: "a random model of that shape" },
+    { line: "lola bench", doc: "all of it, with the built-in model" },
+    {
+      line: "lola bench generate --shape 512-8-8-2048-8192-8 --device cpu --threads 2",
+      doc: "a random model of that shape",
+    },
     { line: "lola bench kernels matmul --prompt 512", doc: "each kernel against the machine's roof" },
     { line: "lola bench tokenizer -m lola_v1 -f text.txt", doc: "how fast text becomes tokens" },
   ],
   actions: {
+    all: "machine, generate and kernels",
     generate: "tokens a second, and a second of processor time, of prefill and decode",
     kernels: "bandwidth and operations a second of each kernel, and the share of the roof",
     machine: "memory bandwidth and multiply-add peak of the processor",
     tokenizer: "megabytes of text a second that become tokens",
   },
-  usual: "generate",
+  usual: "all",
   args: [{ name: "kernel", doc: "part of a kernel's name: only these (bench kernels)" }],
   flags,
   notes: [
     "Prefill and decode take turns; the first round warms up and is not counted. Compiling shaders and loading are left out and told apart. Processor time is user and system time of the whole process.",
+    "The roof is the time that a step's bytes would take at the measured memory bandwidth, or its operations at the measured peak, whichever is longer. More than 100 % means that data came from a cache.",
   ],
   async run(context): Promise<BenchResult> {
     const { action, args } = context;
-    if (args.length > 0 && action !== "kernels") {
+    if (args.length > 0 && action !== "kernels" && action !== "all") {
       throw new LolaError("usage", `lola bench ${action} takes no argument`, `lola bench kernels ${args[0]}`);
     }
     const base = { version, processor: cpus()[0]?.model ?? "unknown" };
     switch (action) {
+      case "all":
       case "generate":
       case "kernels":
         return { ...base, ...(await benchModel(context)) };
@@ -147,10 +153,13 @@ function showBench(result: BenchResult, style: Style): string {
       s.tokens,
       Number(s.tokensPerSecond.toFixed(1)),
       Number(s.tokensPerCpuSecond.toFixed(1)),
+      giga(s.bandwidth),
+      giga(s.flops),
+      s.roofFraction === undefined ? "" : percent(s.roofFraction),
     ];
     parts.push(
       table([
-        ["", "tokens", "per second", "per CPU-second"],
+        ["", "tokens", "per second", "per CPU-second", "GB/s", "GFLOP/s", "of roof"],
         row("prefill", speed.prefill),
         row("decode", speed.decode),
       ]),
