@@ -37,9 +37,10 @@ export async function benchModel(context: BenchContext): Promise<Partial<BenchRe
   }
 }
 
-/** The processor's roof; of a software GPU that is the same processor. */
+/** The processor's roof; of a software GPU that is the same processor. The reference engine is there to be right, not fast. */
 async function roofFor(device: Device, { threads }: BenchFlags): Promise<Roof | undefined> {
   if (device.info.kind === "cpu") return processorRoof(device);
+  if (device.info.kind === "reference") return undefined;
   const { openCpu } = await import("../device/cpu/cpu.ts");
   try {
     const processor = openCpu(threads ? { threads } : {});

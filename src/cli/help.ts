@@ -33,7 +33,7 @@ function pairs(rows: readonly (readonly [string, string])[], left: number): stri
 }
 
 /** `-m, --model MODEL` */
-export function synopsis(key: string, flag: Flag): string {
+function synopsis(key: string, flag: Flag): string {
   const short = flag.short ? `-${flag.short}, ` : "    ";
   return short + longName(key, flag) + (takesValue(flag) ? ` ${flag.value}` : "");
 }

@@ -1,6 +1,7 @@
 /** Text that a command works on: arguments, a file, stdin. */
 import { fstatSync, readFileSync } from "node:fs";
 import { LolaError } from "../base/errors.ts";
+import type { Notes } from "./streams.ts";
 
 /** Exact text of UTF-8 bytes. @throws LolaError "usage" when they are something else */
 function decode(bytes: Uint8Array, label: string): string {
@@ -11,14 +12,24 @@ function decode(bytes: Uint8Array, label: string): string {
   }
 }
 
-/** All of stdin. */
-export async function readStdin(): Promise<string> {
-  return decode(new Uint8Array(await Bun.stdin.arrayBuffer()), "stdin");
+/** Silence on stdin after which it is told what is waited for, in ms. */
+const patience = 3000;
+
+/** All of stdin. Programs that start others often leave them a pipe that never ends: then it is told why nothing happens. */
+export async function readStdin(notes: Notes): Promise<string> {
+  const timer = setTimeout(() => notes.warn("waiting for stdin; < /dev/null if there is nothing to read"), patience);
+  const pieces: Uint8Array[] = [];
+  for await (const piece of Bun.stdin.stream()) {
+    clearTimeout(timer);
+    pieces.push(piece);
+  }
+  clearTimeout(timer);
+  return decode(Buffer.concat(pieces), "stdin");
 }
 
 /** Text of a file; `-` is stdin. */
-export async function readText(path: string): Promise<string> {
-  return path === "-" ? readStdin() : decode(readFileSync(path), path);
+export async function readText(path: string, notes: Notes): Promise<string> {
+  return path === "-" ? readStdin(notes) : decode(readFileSync(path), path);
 }
 
 /** Is something piped or redirected in? A terminal, /dev/null and a closed stdin hold nothing to read. */
@@ -35,9 +46,13 @@ export function hasStdin(): boolean {
  * The input of a command: its arguments joined by blanks; else the file; else what is piped in. A lone `-` is stdin.
  * @returns undefined when there is none of them
  */
-export async function readInput(args: readonly string[], file: string | undefined): Promise<string | undefined> {
-  if (args.length === 1 && args[0] === "-") return readStdin();
+export async function readInput(
+  args: readonly string[],
+  file: string | undefined,
+  notes: Notes,
+): Promise<string | undefined> {
+  if (args.length === 1 && args[0] === "-") return readStdin(notes);
   if (args.length > 0) return args.join(" ");
-  if (file !== undefined) return readText(file);
-  return hasStdin() ? readStdin() : undefined;
+  if (file !== undefined) return readText(file, notes);
+  return hasStdin() ? readStdin(notes) : undefined;
 }

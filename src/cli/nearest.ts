@@ -1,7 +1,7 @@
 /** Suggestions for mistyped names. */
 
 /** Fewest single-letter edits, neighbouring swaps included, between two words (optimal string alignment). */
-export function editDistance(a: string, b: string): number {
+function editDistance(a: string, b: string): number {
   let previous: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

@@ -1,6 +1,7 @@
 /** Puts a prompt together from all that a command line gives, and makes it fit. */
 import { LolaError } from "../base/errors.ts";
 import { hasStdin, readStdin, readText } from "./input.ts";
+import type { Notes } from "./streams.ts";
 
 export interface PromptSources {
   args: readonly string[];
@@ -33,14 +34,14 @@ export interface Prompt {
  * The last line end of a file or of stdin is left out: `echo` and editors add it, nobody means it.
  * @throws LolaError "usage" when there is no prompt at all
  */
-export async function readPrompt({ args, file, ids }: PromptSources): Promise<Prompt> {
+export async function readPrompt({ args, file, ids }: PromptSources, notes: Notes): Promise<Prompt> {
   const pieces: string[] = [];
   const add = (text: string) => {
     const trimmed = text.replace(/\r?\n$/, "");
     if (trimmed !== "") pieces.push(trimmed);
   };
-  if (file !== undefined && file !== "-") add(await readText(file));
-  if (file === "-" || args.includes("-") || hasStdin()) add(await readStdin());
+  if (file !== undefined && file !== "-") add(await readText(file, notes));
+  if (file === "-" || args.includes("-") || hasStdin()) add(await readStdin(notes));
   const words = args.filter((a) => a !== "-");
   if (words.length > 0) pieces.push(words.join(" "));
   if (pieces.length === 0 && ids === undefined) {

@@ -130,6 +130,21 @@ describe("the text", () => {
   });
 });
 
+test("a pipe that stays silent is waited for, and that is told", async () => {
+  const child = Bun.spawn(commandLine(["generate", "x", ...engine, "-n", "1"]), {
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "pipe",
+    env: environment(),
+  });
+  const first = await child.stderr.getReader().read();
+  expect(new TextDecoder().decode(first.value)).toBe(
+    "lola: waiting for stdin; < /dev/null if there is nothing to read\n",
+  );
+  child.stdin.end();
+  expect(await child.exited).toBe(0);
+});
+
 test("flags that contradict each other are misuse", async () => {
   for (const args of [
     ["--greedy", "--temperature", "0.5"],

@@ -124,7 +124,7 @@ async function benchMachine({ device: kind, threads }: BenchFlags): Promise<Part
 }
 
 async function benchTokenizer({ flags: { model, file, rounds }, notes }: BenchContext): Promise<Partial<BenchResult>> {
-  const text = await readInput([], file);
+  const text = await readInput([], file, notes);
   if (!text) throw new LolaError("usage", "no text to encode", "lola bench tokenizer -f FILE");
   const source = await openNamed(model, notes);
   const { tokenizerOf } = await import("../../model/open.ts");

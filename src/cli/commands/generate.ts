@@ -134,7 +134,7 @@ export const generate = defineCommand({
     }
     if (context.json && flags.jsonl)
       throw new LolaError("usage", "--json and --jsonl are two forms of output", "one of them");
-    const prompt = await readPrompt({ args: context.args, file: flags.file, ids: flags.promptIds });
+    const prompt = await readPrompt({ args: context.args, file: flags.file, ids: flags.promptIds }, notes);
     const source = await openNamed(flags.model, notes);
     const { tokenizerOf } = await import("../../model/open.ts");
     const tokenizer = tokenizerOf(source);

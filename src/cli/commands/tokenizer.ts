@@ -67,7 +67,7 @@ export const tokenizer = defineCommand({
         }),
       };
     }
-    const input = await readInput(args, flags.file);
+    const input = await readInput(args, flags.file, context.notes);
     if (input === undefined) {
       throw new LolaError(
         "usage",

@@ -1,0 +1,60 @@
+/** `lola bench` as a command: random models by shape, kernels by name, and what is refused. */
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { parseShape } from "../../src/cli/bench-model.ts";
+import { lola, root } from "./lola.ts";
+
+const small = ["--shape", "32-4-2-64-100-3", "--prompt", "5", "-n", "3", "--rounds", "2", "--device", "reference"];
+
+test("a random model of a shape is timed, in any type", async () => {
+  for (const type of ["f32", "f16", "bf16"]) {
+    const ran = await lola(["bench", "all", ...small, "--type", type, "--json"]);
+    expect(ran).toMatchObject({ code: 0, err: "" });
+    const { model, device, speed, kernels, steps_per_token } = JSON.parse(ran.out);
+    expect(model.name).toBe(`random 32-4-2-64-100-3, ${type}`);
+    expect(device.kind).toBe("reference");
+    expect(speed.prefill).toMatchObject({ tokens: 5 });
+    expect(speed.decode.tokens_per_second).toBeGreaterThan(0);
+    const steps = kernels.decode.reduce((sum: number, k: { steps: number }) => sum + k.steps, 0);
+    expect(steps).toBe(steps_per_token);
+  }
+});
+
+test("kernels are chosen by a part of their name", async () => {
+  const { out } = await lola(["bench", "kernels", "norm", ...small]);
+  expect(out).toContain("norm/norm_forward");
+  expect(out).not.toContain("matmul");
+  const ran = await lola(["bench", "kernels", "nrom", ...small]);
+  expect(ran).toMatchObject({ code: 2, out: "" });
+  expect(ran.err).toContain("norm/norm_forward");
+});
+
+test("what cannot be measured is misuse", async () => {
+  const model = join(root, "../shared/fixtures/tiny-lola");
+  for (const args of [
+    ["generate", "--shape", "32-4-2"],
+    ["generate", "--shape", "33-4-2-64-100-3"],
+    ["generate", "--shape", "32-4-2-64-100-3", "-m", model],
+    ["generate", "-m", model, "--prompt", "60", "-n", "30", "--device", "reference"],
+    ["machine", "--device", "software"],
+    ["generate", "extra"],
+    ["tokenizer", "-m", model],
+  ]) {
+    expect(await lola(["bench", ...args])).toMatchObject({ code: 2, out: "" });
+  }
+});
+
+test("a shape is six numbers", () => {
+  expect(parseShape("512-8-4-2048-8192-16", 100)).toMatchObject({
+    width: 512,
+    layers: 8,
+    heads: 4,
+    inner: 2048,
+    vocabulary: 8192,
+    experts: 16,
+    context: 100,
+  });
+  for (const bad of ["", "1-1-1-1-1", "1-1-1-1-1-1-1", "1-1-1-1-1-0", "a-1-1-1-1-1", "1.5-1-1-1-1-1"]) {
+    expect(() => parseShape(bad, 10)).toThrow("expected width-layers");
+  }
+});
