@@ -5,6 +5,12 @@
  * Axis legend, everywhere: b batch, t time, c channels, f feed-forward, e experts, h heads, d head size, v vocabulary.
  */
 
+/**
+ * Columns of a panel: GPUs keep a matrix [.., K, N] as [.., N / 64, K, 64] where 64 divides N, else as it is, so that a
+ * workgroup reads its columns as one stream.
+ */
+export const panelColumns = 64;
+
 /** `table`: weights of any float type, row-major. `matrix`: weights [.., inner, cols] of any float type, packed as the engine likes. */
 export type ElementType = "f32" | "u32" | "table" | "matrix";
 

@@ -11,7 +11,7 @@ struct Params {
 override W_TYPE: u32 = 0; // 0 f32, 1 f16, 2 bf16
 
 @group(0) @binding(0) var<storage, read> x: array<f32>; // [T, K]
-@group(0) @binding(1) var<storage, read> w: array<u32>; // [K, N]
+@group(0) @binding(1) var<storage, read> w: array<u32>; // [K, N] in panels
 @group(0) @binding(2) var<storage, read> b: array<f32>; // [N]
 @group(0) @binding(3) var<storage, read_write> y: array<f32>; // [T, N]
 @group(0) @binding(4) var<uniform> params: Params;
@@ -41,17 +41,18 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (n >= params.cols || t >= params.rows) {
     return;
   }
+  let panel = select(params.cols, 64, params.cols % 64 == 0);
+  let at = (n / panel) * params.inner * panel + n % panel;
   var sum = 0.0;
   for (var k = 0u; k < params.inner; k++) {
-    sum += x[t * params.inner + k] * weight(k * params.cols + n);
+    sum += x[t * params.inner + k] * weight(at + k * panel);
   }
   sum += b[n];
-  let at = t * params.cols + n;
   if (params.add == 1) {
-    y[at] += sum;
+    y[t * params.cols + n] += sum;
   } else if (params.gelu == 1) {
-    y[at] = gelu(sum);
+    y[t * params.cols + n] = gelu(sum);
   } else {
-    y[at] = sum;
+    y[t * params.cols + n] = sum;
   }
 }

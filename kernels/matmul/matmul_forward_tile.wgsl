@@ -11,7 +11,7 @@ struct Params {
 override W_TYPE: u32 = 0; // 0 f32, 1 f16, 2 bf16
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>; // [T, K]
-@group(0) @binding(1) var<storage, read> w: array<vec4u>; // [K, N]
+@group(0) @binding(1) var<storage, read> w: array<vec4u>; // [K, N] in panels
 @group(0) @binding(2) var<storage, read> b: array<vec4f>; // [N]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>; // [T, N]
 @group(0) @binding(4) var<uniform> params: Params;
@@ -69,6 +69,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let tx = thread % COLS;
   let ty = thread / COLS;
   let n = group.x * COLS + tx;
+  let panel = select(cols, 16, cols % 16 == 0);
+  let from_w = (n / panel) * params.inner * panel + n % panel;
   var sums = array<vec4f, 8>();
   for (var k = 0u; k < params.inner; k += INNER) {
     for (var j = 0u; j < 2; j++) {
@@ -83,7 +85,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let kw = ty + 8 * j;
       ws[kw * COLS + tx] = vec4f();
       if (k + kw < params.inner && n < cols) {
-        ws[kw * COLS + tx] = weights((k + kw) * cols + n);
+        ws[kw * COLS + tx] = weights(from_w + (k + kw) * panel);
       }
     }
     workgroupBarrier();

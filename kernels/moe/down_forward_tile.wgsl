@@ -15,7 +15,7 @@ override W_TYPE: u32 = 0; // 0 f32, 1 f16, 2 bf16
 @group(0) @binding(1) var<storage, read> order: array<u32>; // [T]
 @group(0) @binding(2) var<storage, read> start: array<u32>; // [E + 1]
 @group(0) @binding(3) var<storage, read> prob: array<f32>; // [MoE layers · T]
-@group(0) @binding(4) var<storage, read> w: array<vec4u>; // [E part, K, N]
+@group(0) @binding(4) var<storage, read> w: array<vec4u>; // [E part, K, N] in panels
 @group(0) @binding(5) var<storage, read> b: array<vec4f>; // [E, N]
 @group(0) @binding(6) var<storage, read_write> y: array<vec4f>; // [T, N]
 @group(0) @binding(7) var<uniform> params: Params;
@@ -75,6 +75,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let tx = thread % COLS;
   let ty = thread / COLS;
   let n = group.x * COLS + tx;
+  let panel = select(cols, 16, cols % 16 == 0);
+  let from_w = ((e - params.first) * (cols / panel) + n / panel) * params.inner * panel + n % panel;
   var sums = array<vec4f, 8>();
   for (var k = 0u; k < params.inner; k += INNER) {
     for (var j = 0u; j < 2; j++) {
@@ -89,7 +91,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let kw = ty + 8 * j;
       ws[kw * COLS + tx] = vec4f();
       if (k + kw < params.inner && n < cols) {
-        ws[kw * COLS + tx] = weights((e - params.first) * params.inner * cols + (k + kw) * cols + n);
+        ws[kw * COLS + tx] = weights(from_w + (k + kw) * panel);
       }
     }
     workgroupBarrier();

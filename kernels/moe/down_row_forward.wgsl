@@ -14,7 +14,7 @@ override W_TYPE: u32 = 0; // 0 f32, 1 f16, 2 bf16
 @group(0) @binding(0) var<storage, read> h: array<f32>; // [T, K]
 @group(0) @binding(1) var<storage, read> expert: array<u32>; // [MoE layers · T]
 @group(0) @binding(2) var<storage, read> prob: array<f32>; // [MoE layers · T]
-@group(0) @binding(3) var<storage, read> w: array<u32>; // [E part, K, N]
+@group(0) @binding(3) var<storage, read> w: array<u32>; // [E part, K, N] in panels
 @group(0) @binding(4) var<storage, read> b: array<f32>; // [E, N]
 @group(0) @binding(5) var<storage, read_write> y: array<f32>; // [T, N]
 @group(0) @binding(6) var<uniform> params: Params;
@@ -43,9 +43,11 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (e >= params.count) {
     return;
   }
+  let panel = select(params.cols, 64, params.cols % 64 == 0);
+  let at = (e * (params.cols / panel) + n / panel) * params.inner * panel + n % panel;
   var sum = 0.0;
   for (var k = 0u; k < params.inner; k++) {
-    sum += h[t * params.inner + k] * weight((e * params.inner + k) * params.cols + n);
+    sum += h[t * params.inner + k] * weight(at + k * panel);
   }
   y[t * params.cols + n] += prob[params.at + t] * (sum + b[(params.first + e) * params.cols + n]);
 }

@@ -16,7 +16,7 @@ override SLICES: u32 = 32;
 @group(0) @binding(0) var<storage, read> h: array<vec4f>; // [T, K]
 @group(0) @binding(1) var<storage, read> expert: array<u32>; // [MoE layers · T]
 @group(0) @binding(2) var<storage, read> prob: array<f32>; // [MoE layers · T]
-@group(0) @binding(3) var<storage, read> w: array<vec4u>; // [E part, K, N]
+@group(0) @binding(3) var<storage, read> w: array<vec4u>; // [E part, K, N] in panels
 @group(0) @binding(4) var<storage, read> b: array<vec4f>; // [E, N]
 @group(0) @binding(5) var<storage, read_write> y: array<vec4f>; // [T, N]
 @group(0) @binding(6) var<uniform> params: Params;
@@ -61,17 +61,19 @@ fn main(
     return;
   }
   let cols = params.cols / 8;
+  let panel = select(cols, 8, cols % 8 == 0);
   let n = group.x * LANES + id.x;
-  let at = e * params.inner * cols + min(n, cols - 1);
+  let column = min(n, cols - 1);
+  let at = (e * (cols / panel) + column / panel) * params.inner * panel + column % panel;
   let quads = params.inner / 4;
   var low = vec4f();
   var high = vec4f();
   for (var k = id.y; k < quads; k += SLICES) {
     let a = h[t * quads + k];
-    let w0 = weights(at + 4 * k * cols);
-    let w1 = weights(at + (4 * k + 1) * cols);
-    let w2 = weights(at + (4 * k + 2) * cols);
-    let w3 = weights(at + (4 * k + 3) * cols);
+    let w0 = weights(at + 4 * k * panel);
+    let w1 = weights(at + (4 * k + 1) * panel);
+    let w2 = weights(at + (4 * k + 2) * panel);
+    let w3 = weights(at + (4 * k + 3) * panel);
     low += a.x * w0[0] + a.y * w1[0] + a.z * w2[0] + a.w * w3[0];
     high += a.x * w0[1] + a.y * w1[1] + a.z * w2[1] + a.w * w3[1];
   }

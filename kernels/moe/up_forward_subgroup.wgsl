@@ -15,7 +15,7 @@ override W_TYPE: u32 = 0; // 0 f32, 1 f16, 2 bf16
 @group(0) @binding(0) var<storage, read> x: array<f32>; // [T, K]
 @group(0) @binding(1) var<storage, read> order: array<u32>; // [T]
 @group(0) @binding(2) var<storage, read> start: array<u32>; // [E + 1]
-@group(0) @binding(3) var<storage, read> w: array<vec4u>; // [E part, K, N]
+@group(0) @binding(3) var<storage, read> w: array<vec4u>; // [E part, K, N] in panels
 @group(0) @binding(4) var<storage, read> b: array<vec4f>; // [E, N]
 @group(0) @binding(5) var<storage, read_write> h: array<vec4f>; // [T, N]
 @group(0) @binding(6) var<uniform> params: Params;
@@ -68,9 +68,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let begin = found.y;
   let end = start[e + 1];
   let cols = params.cols / 4;
+  let panel = select(cols, 16, cols % 16 == 0);
   let n = group.x * 8 + lane;
   // Lanes and rows beyond the last repeat it, and do not store.
-  var at = (e - params.first) * params.inner * cols + min(n, cols - 1);
+  let column = min(n, cols - 1);
+  var at = ((e - params.first) * (cols / panel) + column / panel) * params.inner * panel + column % panel;
   var rows: array<u32, ROWS>;
   for (var r = 0u; r < ROWS; r++) {
     rows[r] = order[min(begin + r, end - 1)] * params.inner + lane;
@@ -85,35 +87,35 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     for (var r = 0u; r < ROWS; r++) {
       sums[r] += subgroupBroadcast(a[r], 0) * w0;
     }
-    let w1 = weights(at + cols);
+    let w1 = weights(at + panel);
     for (var r = 0u; r < ROWS; r++) {
       sums[r] += subgroupBroadcast(a[r], 1) * w1;
     }
-    let w2 = weights(at + 2 * cols);
+    let w2 = weights(at + 2 * panel);
     for (var r = 0u; r < ROWS; r++) {
       sums[r] += subgroupBroadcast(a[r], 2) * w2;
     }
-    let w3 = weights(at + 3 * cols);
+    let w3 = weights(at + 3 * panel);
     for (var r = 0u; r < ROWS; r++) {
       sums[r] += subgroupBroadcast(a[r], 3) * w3;
     }
-    let w4 = weights(at + 4 * cols);
+    let w4 = weights(at + 4 * panel);
     for (var r = 0u; r < ROWS; r++) {
       sums[r] += subgroupBroadcast(a[r], 4) * w4;
     }
-    let w5 = weights(at + 5 * cols);
+    let w5 = weights(at + 5 * panel);
     for (var r = 0u; r < ROWS; r++) {
       sums[r] += subgroupBroadcast(a[r], 5) * w5;
     }
-    let w6 = weights(at + 6 * cols);
+    let w6 = weights(at + 6 * panel);
     for (var r = 0u; r < ROWS; r++) {
       sums[r] += subgroupBroadcast(a[r], 6) * w6;
     }
-    let w7 = weights(at + 7 * cols);
+    let w7 = weights(at + 7 * panel);
     for (var r = 0u; r < ROWS; r++) {
       sums[r] += subgroupBroadcast(a[r], 7) * w7;
     }
-    at += 8 * cols;
+    at += 8 * panel;
   }
   for (var r = 0u; r < ROWS; r++) {
     if (begin + r < end && n < cols) {

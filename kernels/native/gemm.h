@@ -75,7 +75,12 @@ INLINE const float *fetch_panel(const Gemm *g, const void *b, uint32_t panel, ui
     return buffer;
   }
   if (type == F32) return (const float *)b + at;
-  for (uint32_t i = 0; i < (k1 - k0) * PANEL; i += VW) store(buffer + i, load_weights(b, at + i, type));
+  for (uint32_t i = 0; i < (k1 - k0) * PANEL; i += 2 * PANEL) {
+    prefetch(b, at + i, 2 * PANEL, type);
+#pragma GCC unroll 8
+    for (uint32_t j = i; j < min_u32(i + 2 * PANEL, (k1 - k0) * PANEL); j += VW)
+      store(buffer + j, load_weights(b, at + j, type));
+  }
   return buffer;
 }
 
@@ -108,7 +113,7 @@ static void gemm_tile(const Step *step, const Gemm *g, uint32_t phase, uint32_t 
           const uint32_t row = panel_row(block.rows, panels, i), mr = panel_row(block.rows, panels, i + 1) - row;
           const float *a = packed + (size_t)row * g->inner + (size_t)k0 * mr;
           float *to = c + row * TILE_COLS + (p - first) * PANEL;
-          if (i == 0 && panels <= 2) micro_stream(mr, pairs, k1 - k0, a, b0, b1, PANEL, to, TILE_COLS, k0 > 0);
+          if (i == 0) micro_stream(mr, pairs, k1 - k0, a, b0, b1, PANEL, to, TILE_COLS, k0 > 0);
           else micro_packed(mr, pairs, k1 - k0, a, b0, b1, PANEL, to, TILE_COLS, k0 > 0);
         }
       }

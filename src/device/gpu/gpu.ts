@@ -75,17 +75,25 @@ export class GpuDevice implements Device {
   async download(tensor: Tensor): Promise<Uint8Array> {
     await this.health.settle();
     const result = new Uint8Array(tensor.bytes);
-    let done = 0;
+    let at = 0;
     for (const { tensor: part } of tensor.parts) {
-      const { buffer, offset, bytes } = gpuTensor(part);
-      for (let from = 0; from < bytes; from += downloadPiece) {
-        const size = Math.min(downloadPiece, bytes - from);
-        const commands = this.device.createCommandEncoder();
-        commands.copyBufferToBuffer(buffer, offset + from, this.stage(words(size)), 0, words(size));
-        const [piece] = await this.finish(commands, [size]);
-        result.set(piece!, done);
-        done += size;
-      }
+      const { panels } = gpuTensor(part);
+      const raw = await this.raw(gpuTensor(part));
+      result.set(panels ? panels.unpack(raw) : raw, at);
+      at += raw.length;
+    }
+    return result;
+  }
+
+  /** Contents of one part as they lie in its buffer. */
+  private async raw({ buffer, offset, bytes }: GpuTensor): Promise<Uint8Array> {
+    const result = new Uint8Array(bytes);
+    for (let from = 0; from < bytes; from += downloadPiece) {
+      const size = Math.min(downloadPiece, bytes - from);
+      const commands = this.device.createCommandEncoder();
+      commands.copyBufferToBuffer(buffer, offset + from, this.stage(words(size)), 0, words(size));
+      const [piece] = await this.finish(commands, [size]);
+      result.set(piece!, from);
     }
     return result;
   }

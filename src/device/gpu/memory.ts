@@ -3,6 +3,7 @@ import { LolaError } from "../../base/errors.ts";
 import { elements, type Part, storageBytes, type Tensor, type TensorSpec } from "../device.ts";
 import { bufferUsage } from "./dawn.ts";
 import type { Health } from "./health.ts";
+import { Panels } from "./panels.ts";
 
 /** A buffer, and what is known of its words that were written only in half. */
 interface Storage {
@@ -19,6 +20,8 @@ export class GpuTensor implements Tensor {
   readonly split: boolean;
   readonly bytes: number;
   readonly parts: readonly Part[];
+  /** How its contents are packed, if they are. */
+  readonly panels: Panels | undefined;
 
   /**
    * @param storage none for a tensor in several parts
@@ -36,6 +39,7 @@ export class GpuTensor implements Tensor {
     this.layout = spec.layout ?? "rows";
     this.split = spec.split ?? false;
     this.bytes = elements(spec.shape) * storageBytes[spec.type];
+    this.panels = Panels.of(spec);
     this.parts = parts ?? [{ tensor: this, first: 0, count: spec.shape[0] ?? 1 }];
   }
 
@@ -116,8 +120,13 @@ export class Memory {
       const end = tensor.storage ? tensor.bytes : start + count * rowBytes;
       const from = Math.max(at, start);
       const to = Math.min(at + bytes.length, end);
-      if (from < to) this.write(gpuTensor(part), bytes.subarray(from - at, to - at), from - start);
+      if (from < to) this.place(gpuTensor(part), bytes.subarray(from - at, to - at), from - start);
     }
+  }
+
+  private place(tensor: GpuTensor, bytes: Uint8Array, at: number): void {
+    if (!tensor.panels) return this.write(tensor, bytes, at);
+    for (const run of tensor.panels.pack(bytes, at)) this.write(tensor, run.bytes, run.at);
   }
 
   private write(tensor: GpuTensor, bytes: Uint8Array, at: number): void {
