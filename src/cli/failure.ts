@@ -3,16 +3,7 @@ import { LolaError } from "../base/errors.ts";
 import { Dismissed } from "./ask.ts";
 import type { Context } from "./context.ts";
 import { ClosedPipe, type Notes } from "./streams.ts";
-
-const systemErrors: Record<string, string> = {
-  ENOENT: "no such file or folder",
-  EACCES: "permission denied",
-  EISDIR: "is a folder",
-  ENOTDIR: "is not a folder",
-  ENOSPC: "no space left on the device",
-  EROFS: "the file system is read-only",
-  EEXIST: "already exists",
-};
+import { systemReason } from "./system-errors.ts";
 
 /** Prints what went wrong, unless it is no failure. @returns the exit code */
 export function report(error: unknown, notes: Notes, debug: boolean, context?: Context): number {
@@ -26,10 +17,11 @@ export function report(error: unknown, notes: Notes, debug: boolean, context?: C
     if (error.hint) notes.error(`try: ${error.hint}`);
     return error.exitCode;
   }
-  const { code, path, message } = error as NodeJS.ErrnoException;
-  if (code && code in systemErrors) {
-    notes.error(`${style.red("lola:")} ${path ?? message}: ${systemErrors[code]}`);
-    return code === "ENOENT" || code === "EISDIR" || code === "ENOTDIR" ? 2 : 1;
+  const { path, message } = error as NodeJS.ErrnoException;
+  const reason = systemReason(error);
+  if (reason !== undefined) {
+    notes.error(`${style.red("lola:")} ${path ?? message}: ${reason}`);
+    return 1;
   }
   notes.error(`${style.red("lola:")} ${message ?? String(error)} (a bug; --debug shows where)`);
   return 1;

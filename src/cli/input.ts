@@ -2,6 +2,7 @@
 import { fstatSync, readFileSync } from "node:fs";
 import { LolaError } from "../base/errors.ts";
 import type { Notes } from "./streams.ts";
+import { systemReason } from "./system-errors.ts";
 
 /** Exact text of UTF-8 bytes. @throws LolaError "usage" when they are something else */
 function decode(bytes: Uint8Array, label: string): string {
@@ -27,9 +28,17 @@ export async function readStdin(notes: Notes): Promise<string> {
   return decode(Buffer.concat(pieces), "stdin");
 }
 
-/** Text of a file; `-` is stdin. */
+/** Text of a file; `-` is stdin. @throws LolaError "usage" when it cannot be read */
 export async function readText(path: string, notes: Notes): Promise<string> {
-  return path === "-" ? readStdin(notes) : decode(readFileSync(path), path);
+  if (path === "-") return readStdin(notes);
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(path);
+  } catch (error) {
+    const reason = systemReason(error) ?? (error as Error).message;
+    throw new LolaError("usage", `${path}: ${reason}`, "-f FILE, or - for stdin", { cause: error });
+  }
+  return decode(bytes, path);
 }
 
 /** Is something piped or redirected in? A terminal, /dev/null and a closed stdin hold nothing to read. */

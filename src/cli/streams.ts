@@ -6,7 +6,9 @@
  */
 import { writeSync } from "node:fs";
 import { isatty } from "node:tty";
+import { LolaError } from "../base/errors.ts";
 import { neutralise, type Style, styleOf } from "./style.ts";
+import { systemReason } from "./system-errors.ts";
 
 /** The reader of stdout closed it: nothing more is wanted, and that is no failure. */
 export class ClosedPipe extends Error {
@@ -33,13 +35,14 @@ export class Out {
   readonly terminal = isatty(1);
   readonly style: Style = styleOf(1);
 
-  /** @throws ClosedPipe when nobody reads any more */
+  /** @throws ClosedPipe when nobody reads any more; LolaError "failed" when the disk is full */
   write(text: string): void {
     try {
       writeAll(1, text);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "EPIPE") throw new ClosedPipe();
-      throw error;
+      const reason = systemReason(error) ?? (error as Error).message;
+      throw new LolaError("failed", `cannot write to stdout: ${reason}`, undefined, { cause: error });
     }
   }
 

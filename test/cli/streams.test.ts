@@ -1,8 +1,10 @@
 /** What reaches a terminal, what JSON looks like, and who may be asked. */
 import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import { isInteractive } from "../../src/cli/interactive.ts";
 import { toJson } from "../../src/cli/streams.ts";
 import { bytes, grouped, neutralise, table, wantsColour } from "../../src/cli/style.ts";
+import { commandLine, environment, home, lola, root } from "./lola.ts";
 
 test("a model's control characters cannot reach a terminal", () => {
   expect(neutralise("\x1b]0;title\x07\x1b[2J\r\x9b31m\x7f")).toBe("␛]0;title␇␛[2J␍\ufffd31m␡");
@@ -39,6 +41,30 @@ test("questions need both ends of a terminal, no CI, and no --no-input", () => {
   expect(isInteractive(true, { CI: "1" }, both)).toBe(false);
   expect(isInteractive(true, {}, { stdin: false, stderr: true })).toBe(false);
   expect(isInteractive(true, {}, { stdin: true, stderr: false })).toBe(false);
+});
+
+test("what cannot be read or written is named, with the reason", async () => {
+  const full = Bun.spawnSync([...commandLine(["--help"])], {
+    stdout: Bun.file("/dev/full"),
+    stderr: "pipe",
+    env: environment(),
+  });
+  expect(full.exitCode).toBe(1);
+  expect(full.stderr.toString()).toBe("lola: cannot write to stdout: no space left on the device\n");
+  for (const [path, reason] of [
+    [home, "is a folder"],
+    [join(home, "none.txt"), "no such file or folder"],
+    [join(root, "package.json", "x"), "is not a folder"],
+  ]) {
+    const ran = await lola(["generate", "-f", path!]);
+    expect(ran).toEqual({ code: 2, out: "", err: `lola: ${path}: ${reason}\ntry: -f FILE, or - for stdin\n` });
+  }
+  const latin = join(home, "latin1.txt");
+  await Bun.write(latin, new Uint8Array([0x66, 0xfc, 0x72]));
+  expect(await lola(["generate", "-f", latin])).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("is not UTF-8"),
+  });
 });
 
 test("JSON: snake_case keys, exact 64-bit integers", () => {

@@ -59,11 +59,17 @@ export const importCommand = defineCommand({
     }
     const folder = context.required(dir, "the folder of the model", "lola import DIR -o model.lola");
     const { namedFile } = await import("../../checkpoint/models.ts");
-    const path = flags.output ?? namedFile(basename(resolve(folder)));
+    const path = flags.output ?? newFile(namedFile(basename(resolve(folder))));
     return importInto(folder, path, flags, notes);
   },
   show: showImported,
 });
+
+/** The path again, its folder made: the folder of models may not be there yet. */
+export function newFile(path: string): string {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  return path;
+}
 
 /** Imports a folder (or any model that can be read) into a file. */
 export async function importInto(
@@ -79,7 +85,6 @@ export async function importInto(
   try {
     let done = 0;
     const total = [...source.tensors.values()].reduce((sum, t) => sum + t.bytes, 0);
-    mkdirSync(dirname(resolve(path)), { recursive: true });
     const report = await importModel(source, path, {
       ...(options.dtype && { type: options.dtype }),
       ...(options.store && { store: options.store }),

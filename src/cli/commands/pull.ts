@@ -2,7 +2,7 @@
 import { askText, tellEquivalent } from "../ask.ts";
 import { bytes } from "../style.ts";
 import { defineCommand } from "../table.ts";
-import { type Imported, importInto, showImported } from "./import.ts";
+import { type Imported, importInto, newFile, showImported } from "./import.ts";
 
 interface Pulled {
   repository: string;
@@ -53,7 +53,7 @@ export const pull = defineCommand({
     const { hubAccess } = await import("../../checkpoint/hub.ts");
     const { pullModel } = await import("../../checkpoint/pull.ts");
     const folder = hubFolder(repository);
-    const path = flags.output ?? namedFile(repository.split("/")[1]!);
+    const path = flags.output ?? newFile(namedFile(repository.split("/")[1]!));
     const access = { ...hubAccess(), signal: context.cancellation() };
     try {
       const report = await pullModel(repository, folder, access, {
