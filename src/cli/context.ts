@@ -51,10 +51,10 @@ export class Context<F = Record<string, unknown>, A extends string = string> {
     process.on("SIGTERM", stop(143));
     return controller.signal;
   }
+}
 
-  /** An argument that must be there. @throws LolaError "usage" naming it */
-  required(value: string | undefined, name: string, example: string): string {
-    if (value !== undefined) return value;
-    throw new LolaError("usage", `missing ${name}`, example);
-  }
+/** A choice that must be there. @throws LolaError "usage" naming it, with an example of a full command line */
+export function required(value: string | undefined, name: string, example: string): string {
+  if (value !== undefined) return value;
+  throw new LolaError("usage", `missing ${name}`, example);
 }

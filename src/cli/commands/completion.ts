@@ -1,6 +1,7 @@
 /** `lola completion`: scripts that let a shell complete commands, flags and models. */
 import { LolaError } from "../../base/errors.ts";
 import { completionScript, type Shell, shells } from "../completion.ts";
+import { required } from "../context.ts";
 import { nearest } from "../nearest.ts";
 import { defineCommand } from "../table.ts";
 
@@ -14,7 +15,7 @@ export const completion = defineCommand({
   ],
   args: [{ name: "shell", doc: shells.join(", ") }],
   flags: {},
-  async run({ args, out, required }) {
+  async run({ args, out }) {
     const name = required(args[0], "the shell", "lola completion bash");
     if (!shells.includes(name as Shell)) {
       const meant = nearest(name, shells) ?? "bash";

@@ -1,5 +1,6 @@
 /** `lola export`: a model → a folder that other tools read. */
 import { basename, resolve } from "node:path";
+import { required } from "../context.ts";
 import { modelFlag } from "../flags.ts";
 import { openNamed } from "../model.ts";
 import { grouped } from "../style.ts";
@@ -28,7 +29,7 @@ export const exportCommand = defineCommand({
   notes: ["Weights are written bit for bit as they are. The folder appears whole or not at all."],
   async run(context) {
     const { flags, notes } = context;
-    const folder = context.required(flags.output, "-o DIR, the folder to make", "lola export model.lola -o model/");
+    const folder = required(flags.output, "-o DIR, the folder to make", "lola export model.lola -o model/");
     const source = await openNamed(context.args[0] ?? flags.model, notes);
     try {
       const { exportHf } = await import("../../checkpoint/export.ts");

@@ -4,6 +4,7 @@ import { basename, dirname, resolve } from "node:path";
 import { LolaError } from "../../base/errors.ts";
 import type { ImportReport } from "../../checkpoint/import.ts";
 import { askText, tellEquivalent } from "../ask.ts";
+import { required } from "../context.ts";
 import { openNamed } from "../model.ts";
 import type { Notes } from "../streams.ts";
 import { bytes, table } from "../style.ts";
@@ -57,7 +58,7 @@ export const importCommand = defineCommand({
       dir = await askText("Which folder holds the model?", "lola_v1/");
       tellEquivalent(notes, ["import", ...context.words, dir]);
     }
-    const folder = context.required(dir, "the folder of the model", "lola import DIR -o model.lola");
+    const folder = required(dir, "the folder of the model", "lola import DIR -o model.lola");
     const { namedFile } = await import("../../checkpoint/models.ts");
     const path = flags.output ?? newFile(namedFile(basename(resolve(folder))));
     return importInto(folder, path, flags, notes);

@@ -5,6 +5,7 @@ import type { LolaFile } from "../../checkpoint/lola-file.ts";
 import type { ModelDescription, ModelEntry } from "../../checkpoint/models.ts";
 import type { ModelSource } from "../../checkpoint/source.ts";
 import { askChoice, tellEquivalent } from "../ask.ts";
+import { required } from "../context.ts";
 import { openNamed } from "../model.ts";
 import type { Notes } from "../streams.ts";
 import { bytes, grouped, table } from "../style.ts";
@@ -13,7 +14,7 @@ import { defineCommand } from "../table.ts";
 type Result =
   | { models: ModelEntry[]; folder: string }
   | { model: ModelDescription }
-  | { verified: string; identity: string; tensors: number }
+  | { verified: string; identity: string; tensors: number; hashes: boolean }
   | { removed: ModelEntry }
   | { path: string };
 
@@ -67,7 +68,7 @@ export const models = defineCommand({
           name = await askChoice("Which model is to be removed?", choices);
           tellEquivalent(notes, ["models", ...context.words, name]);
         }
-        return { removed: stored.removeModel(context.required(name, "the model's name", "lola models rm NAME")) };
+        return { removed: stored.removeModel(required(name, "the model's name", "lola models rm NAME")) };
       }
       case "path": {
         if (name === undefined) return { path: folder };
@@ -83,7 +84,8 @@ export const models = defineCommand({
     if ("path" in result) return result.path;
     if ("removed" in result) return `removed ${result.removed.path} (${bytes(result.removed.bytes)})`;
     if ("verified" in result) {
-      return `${result.verified}: whole, ${grouped(result.tensors)} tensors\nidentity ${result.identity}`;
+      const found = result.hashes ? "whole" : "readable, but a folder holds no hashes to check";
+      return `${result.verified}: ${found}, ${grouped(result.tensors)} tensors\nidentity ${result.identity}`;
     }
     if ("model" in result) return showModel(result.model);
     if (result.models.length === 0) return `no models in ${result.folder}`;
@@ -104,8 +106,9 @@ const isFile = (source: ModelSource): source is LolaFile => "verify" in source;
 async function verify(name: string | undefined, notes: Notes): Promise<Result> {
   const source = await openNamed(name, notes);
   try {
-    if (isFile(source)) source.verify((tensor) => notes.progress(`checking ${tensor}`));
-    return { verified: source.label, identity: source.identity, tensors: source.tensors.size };
+    const hashes = isFile(source);
+    if (hashes) source.verify((tensor) => notes.progress(`checking ${tensor}`));
+    return { verified: source.label, identity: source.identity, tensors: source.tensors.size, hashes };
   } finally {
     notes.progress("");
     source.close();

@@ -1,5 +1,6 @@
 /** `lola pull`: downloads a published model and makes a `.lola` file of it. */
 import { askText, tellEquivalent } from "../ask.ts";
+import { required } from "../context.ts";
 import { bytes } from "../style.ts";
 import { defineCommand } from "../table.ts";
 import { type Imported, importInto, newFile, showImported } from "./import.ts";
@@ -48,7 +49,7 @@ export const pull = defineCommand({
       name = await askText("Which model?", "dice-research/lola_v1");
       tellEquivalent(notes, ["pull", ...context.words, name]);
     }
-    const repository = context.required(name, "the model's name", "lola pull dice-research/lola_v1");
+    const repository = required(name, "the model's name", "lola pull dice-research/lola_v1");
     const { hubFolder, namedFile } = await import("../../checkpoint/models.ts");
     const { hubAccess } = await import("../../checkpoint/hub.ts");
     const { pullModel } = await import("../../checkpoint/pull.ts");
