@@ -8,9 +8,9 @@
 enum { QUERIES = 64 };
 
 /* A micro-kernel whose A is row-major with KEYS columns: the softmax weights. */
-static void micro_weights(uint32_t mr, uint32_t pairs, uint32_t inner, const float *a, const float *b0, const float *b1,
-                          size_t ldb, float *c, size_t ldc) {
-  micro_rows(mr, pairs, KEYS, 0, inner, a, b0, b1, ldb, c, ldc, 1);
+static void micro_weights(uint32_t mr, uint32_t pairs, uint32_t inner, const float *a, const Panels *b, float *c,
+                          size_t ldc) {
+  micro_rows(mr, pairs, KEYS, 0, inner, a, b, c, ldc, 1);
 }
 
 static inline uint32_t padded(uint32_t size) { return ceil_div(size, PANEL) * PANEL; }
@@ -57,21 +57,21 @@ static void attend_block(const float *q, size_t stride, const float *k, const fl
       for (uint32_t j = 0; j < pairs; j++)
         transpose_panel(panel + j * size * PANEL, k, (size_t)(from + (c + j) * PANEL) * size, size,
                         min_u32(PANEL, n - (c + j) * PANEL), size, F32);
+      const Panels b = {.panel = {panel, panel + size * PANEL}, .stride = PANEL};
       for (uint32_t i = 0; i < panels; i++) {
         const uint32_t row = panel_row(rows, panels, i), mr = panel_row(rows, panels, i + 1) - row;
-        micro_packed(mr, pairs, size, packed + row * size, panel, panel + (pairs - 1) * size * PANEL, PANEL,
-                     scores + row * KEYS + c * PANEL, KEYS, 0);
+        micro_packed(mr, pairs, size, packed + row * size, &b, scores + row * KEYS + c * PANEL, KEYS, 0);
       }
     }
     for (uint32_t r = 0; r < rows; r++)
       soften(scores + r * KEYS, pos[r] + 1 > from ? pos[r] + 1 - from : 0, part + r, values + r * padded(size), size);
     for (uint32_t d = 0; d < padded(size); d += PAIR * PANEL) {
       const uint32_t pairs = min_u32(PAIR, (padded(size) - d) / PANEL);
-      const float *b = v + (size_t)from * size + d;
+      const float *first = v + (size_t)from * size + d;
+      const Panels b = {.panel = {first, first + PANEL}, .stride = size};
       for (uint32_t i = 0; i < panels; i++) {
         const uint32_t row = panel_row(rows, panels, i), mr = panel_row(rows, panels, i + 1) - row;
-        micro_weights(mr, pairs, n, scores + row * KEYS, b, b + PANEL, size, values + row * padded(size) + d,
-                      padded(size));
+        micro_weights(mr, pairs, n, scores + row * KEYS, &b, values + row * padded(size) + d, padded(size));
       }
     }
   }

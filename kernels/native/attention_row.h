@@ -44,8 +44,8 @@ static Partial attend_row(const float *q, const float *k, const float *v, uint32
     for (uint32_t d = 0; d < size; d += PANEL) {
       if (keep != 1.0f)
         for (uint32_t i = d; i < d + PANEL; i++) values[i] *= keep;
-      const float *b = v + (size_t)from * size + d;
-      micro_tile(1, 1, 0, 0, n, scores, b, b, size, values + d, PANEL, 1);
+      const Panels b = {.panel = {v + (size_t)from * size + d}, .stride = size};
+      micro_tile(1, 1, 0, 0, n, scores, &b, values + d, PANEL, 1);
     }
   }
   return part;

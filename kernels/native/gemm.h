@@ -75,12 +75,7 @@ INLINE const float *fetch_panel(const Gemm *g, const void *b, uint32_t panel, ui
     return buffer;
   }
   if (type == F32) return (const float *)b + at;
-  for (uint32_t i = 0; i < (k1 - k0) * PANEL; i += 2 * PANEL) {
-    prefetch(b, at + i, 2 * PANEL, type);
-#pragma GCC unroll 8
-    for (uint32_t j = i; j < min_u32(i + 2 * PANEL, (k1 - k0) * PANEL); j += VW)
-      store(buffer + j, load_weights(b, at + j, type));
-  }
+  for (uint32_t i = 0; i < (k1 - k0) * PANEL; i += VW) store(buffer + i, load_weights(b, at + i, type));
   return buffer;
 }
 
@@ -98,23 +93,32 @@ static void gemm_tile(const Step *step, const Gemm *g, uint32_t phase, uint32_t 
   const uint32_t first = part * blocking->panel_block, total = ceil_div(g->cols, PANEL);
   const uint32_t last = min_u32(total, first + blocking->panel_block);
   const size_t matrix = (size_t)total * PANEL * g->inner;
-  const void *b = (const char *)g->b + block.group * matrix * (g->type == F32 ? 4 : 2);
+  const size_t size = g->type == F32 ? 4 : 2;
+  const void *b = (const char *)g->b + block.group * matrix * size;
   float *c = (float *)w->own, *buffer = c + ROW_BLOCK * TILE_COLS;
-  const uint32_t panels = ceil_div(block.rows, MR);
+  const uint32_t heights = ceil_div(block.rows, MR);
   /* A that fits L2 whole lets each panel of B stream once; otherwise B goes by blocks of KC rows. */
   const uint32_t span = (size_t)block.rows * g->inner <= 1 << 17 ? g->inner : KC;
   for (uint32_t outer = 0; outer < g->inner; outer += span)
     for (uint32_t p = first; p < last; p += PAIR)
       for (uint32_t k0 = outer; k0 < min_u32(g->inner, outer + span); k0 += KC) {
         const uint32_t k1 = min_u32(g->inner, k0 + KC), pairs = min_u32(PAIR, last - p);
-        const float *b0 = BY_TYPE(g->type, fetch_panel, g, b, p, k0, k1, buffer);
-        const float *b1 = pairs < 2 ? b0 : BY_TYPE(g->type, fetch_panel, g, b, p + 1, k0, k1, buffer + KC * PANEL);
-        for (uint32_t i = 0; i < panels; i++) {
-          const uint32_t row = panel_row(block.rows, panels, i), mr = panel_row(block.rows, panels, i + 1) - row;
+        /* The first passes over this block of B bring in the next: further down the panels, or of the next ones. */
+        const uint32_t passes = g->table ? 0 : min_u32(heights, 4);
+        const int down = k1 < min_u32(g->inner, outer + span);
+        const size_t next = (size_t)(down ? p : p + PAIR) * g->inner + (down ? k1 : outer);
+        Panels panels = {.stride = PANEL, .step = PANEL * size / max_u32(1, passes)};
+        for (uint32_t j = 0; j < pairs; j++) {
+          panels.panel[j] = BY_TYPE(g->type, fetch_panel, g, b, p + j, k0, k1, buffer + j * KC * PANEL);
+          panels.next[j] = (const char *)b + (next + j * g->inner) * PANEL * size;
+        }
+        for (uint32_t i = 0; i < heights; i++) {
+          const uint32_t row = panel_row(block.rows, heights, i), mr = panel_row(block.rows, heights, i + 1) - row;
           const float *a = packed + (size_t)row * g->inner + (size_t)k0 * mr;
           float *to = c + row * TILE_COLS + (p - first) * PANEL;
-          if (i == 0) micro_stream(mr, pairs, k1 - k0, a, b0, b1, PANEL, to, TILE_COLS, k0 > 0);
-          else micro_packed(mr, pairs, k1 - k0, a, b0, b1, PANEL, to, TILE_COLS, k0 > 0);
+          if (i < passes) micro_stream(mr, pairs, k1 - k0, a, &panels, to, TILE_COLS, k0 > 0);
+          else micro_packed(mr, pairs, k1 - k0, a, &panels, to, TILE_COLS, k0 > 0);
+          for (uint32_t j = 0; j < pairs && i < passes; j++) panels.next[j] += (k1 - k0) * panels.step;
         }
       }
   const uint32_t col = first * PANEL, cols = min_u32(g->cols, last * PANEL) - col;

@@ -13,13 +13,20 @@ enum { MR = 6, PAIR = 1 };
 enum { MR = 3, PAIR = 1 };
 #endif
 
-/*
- * A is packed, [k, mr], or row-major with a constant row length `lda`. B: two panels, rows `ldb` floats apart; `stream`: it
- * comes from memory, so lines ahead are asked for.
- */
+/* B: one or two panels, rows `stride` floats apart. `next`: memory to ask for meanwhile, `step` bytes for each row of B. */
+typedef struct {
+  const float *panel[2];
+  size_t stride;
+  const char *next[2];
+  size_t step;
+} Panels;
+
+/* A is packed, [k, mr], or row-major with a constant row length `lda`. `stream`: `next` is given. */
 INLINE void micro_tile(const uint32_t mr, const uint32_t pairs, const uint32_t lda, const int stream, uint32_t inner,
-                       const float *a, const float *b0, const float *b1, size_t ldb, float *c, size_t ldc,
-                       int accumulate) {
+                       const float *a, const Panels *b, float *c, size_t ldc, int accumulate) {
+  const float *b0 = b->panel[0], *b1 = b->panel[1];
+  const char *next0 = b->next[0], *next1 = b->next[1];
+  const size_t stride = b->stride, step = b->step;
   vf acc[MR][PAIR * NV];
 #pragma GCC unroll 16
   for (uint32_t r = 0; r < mr; r++)
@@ -27,20 +34,24 @@ INLINE void micro_tile(const uint32_t mr, const uint32_t pairs, const uint32_t l
     for (uint32_t v = 0; v < pairs * NV; v++)
       acc[r][v] = accumulate ? load(c + r * ldc + v * VW) : (vf){0};
   for (uint32_t k = 0; k < inner; k++) {
-    vf b[PAIR * NV];
-    if (stream) prefetch(b0, 0, PANEL, F32);
-    if (stream && pairs == 2) prefetch(b1, 0, PANEL, F32);
+    vf row[PAIR * NV];
+    if (stream) {
+      __builtin_prefetch(next0, 0, 2);
+      if (pairs == 2) __builtin_prefetch(next1, 0, 2);
+      next0 += step;
+      next1 += step;
+    }
 #pragma GCC unroll 4
-    for (uint32_t v = 0; v < pairs * NV; v++) b[v] = load(v < NV ? b0 + v * VW : b1 + (v - NV) * VW);
+    for (uint32_t v = 0; v < pairs * NV; v++) row[v] = load(v < NV ? b0 + v * VW : b1 + (v - NV) * VW);
 #pragma GCC unroll 16
     for (uint32_t r = 0; r < mr; r++) {
-      vf x = splat(lda ? a[r * lda] : a[r]);
+      const vf x = splat(lda ? a[r * lda] : a[r]);
 #pragma GCC unroll 4
-      for (uint32_t v = 0; v < pairs * NV; v++) acc[r][v] += x * b[v];
+      for (uint32_t v = 0; v < pairs * NV; v++) acc[r][v] += x * row[v];
     }
     a += lda ? 1 : mr;
-    b0 += ldb;
-    b1 += ldb;
+    b0 += stride;
+    b1 += stride;
   }
 #pragma GCC unroll 16
   for (uint32_t r = 0; r < mr; r++)
@@ -48,16 +59,14 @@ INLINE void micro_tile(const uint32_t mr, const uint32_t pairs, const uint32_t l
     for (uint32_t v = 0; v < pairs * NV; v++) store(c + r * ldc + v * VW, acc[r][v]);
 }
 
-#define MICRO_ARGS inner, a, b0, b1, ldb, c, ldc, accumulate
 #define MICRO_CASE(m) \
   case m: \
-    if (PAIR == 2 && pairs == 2) micro_tile(m, PAIR, lda, stream, MICRO_ARGS); \
-    else micro_tile(m, 1, lda, stream, MICRO_ARGS); \
+    if (PAIR == 2 && pairs == 2) micro_tile(m, PAIR, lda, stream, inner, a, b, c, ldc, accumulate); \
+    else micro_tile(m, 1, lda, stream, inner, a, b, c, ldc, accumulate); \
     break;
 
 INLINE void micro_rows(uint32_t mr, uint32_t pairs, const uint32_t lda, const int stream, uint32_t inner,
-                       const float *a, const float *b0, const float *b1, size_t ldb, float *c, size_t ldc,
-                       int accumulate) {
+                       const float *a, const Panels *b, float *c, size_t ldc, int accumulate) {
   switch (mr) {
     MICRO_CASE(1) MICRO_CASE(2) MICRO_CASE(3)
 #if VW >= 8 || defined(__aarch64__)
@@ -70,15 +79,15 @@ INLINE void micro_rows(uint32_t mr, uint32_t pairs, const uint32_t lda, const in
 }
 
 /* A packed as [k, mr]. */
-static void micro_packed(uint32_t mr, uint32_t pairs, uint32_t inner, const float *a, const float *b0, const float *b1,
-                         size_t ldb, float *c, size_t ldc, int accumulate) {
-  micro_rows(mr, pairs, 0, 0, inner, a, b0, b1, ldb, c, ldc, accumulate);
+static void micro_packed(uint32_t mr, uint32_t pairs, uint32_t inner, const float *a, const Panels *b, float *c,
+                         size_t ldc, int accumulate) {
+  micro_rows(mr, pairs, 0, 0, inner, a, b, c, ldc, accumulate);
 }
 
-/* The same, where B comes from memory. */
-static void micro_stream(uint32_t mr, uint32_t pairs, uint32_t inner, const float *a, const float *b0, const float *b1,
-                         size_t ldb, float *c, size_t ldc, int accumulate) {
-  micro_rows(mr, pairs, 0, 1, inner, a, b0, b1, ldb, c, ldc, accumulate);
+/* The same, asking for `next`. */
+static void micro_stream(uint32_t mr, uint32_t pairs, uint32_t inner, const float *a, const Panels *b, float *c,
+                         size_t ldc, int accumulate) {
+  micro_rows(mr, pairs, 0, 1, inner, a, b, c, ldc, accumulate);
 }
 
 /* The panels of `rows` rows are of equal height, or one less: panel i starts at this row. */
