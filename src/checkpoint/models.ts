@@ -133,22 +133,6 @@ export function describeModel(model: ModelSource): ModelDescription {
   };
 }
 
-/**
- * Reads a whole file and checks every hash in it.
- * @param progress is called before each tensor
- * @returns the identity, now proven
- * @throws DataError naming the first damage; LolaError "usage" for a folder, which holds no hashes
- */
-export function verifyModel(path: string, progress?: (name: string) => void): string {
-  const model = openLola(fileBytes(path));
-  try {
-    model.verify(progress);
-    return model.identity;
-  } finally {
-    model.close();
-  }
-}
-
 function names(folder: string): string[] {
   return fs.existsSync(folder) && fs.statSync(folder).isDirectory() ? fs.readdirSync(folder).sort() : [];
 }

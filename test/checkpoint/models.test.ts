@@ -4,8 +4,10 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LolaError } from "../../src/base/errors.ts";
+import { fileBytes } from "../../src/checkpoint/bytes.ts";
 import type { ModelConfig } from "../../src/checkpoint/config.ts";
 import { expectedTensors, parameterCounts, tensorCount } from "../../src/checkpoint/layout.ts";
+import { openLola } from "../../src/checkpoint/lola-file.ts";
 import {
   describeModel,
   hubFolder,
@@ -13,7 +15,6 @@ import {
   modelPath,
   namedFile,
   removeModel,
-  verifyModel,
 } from "../../src/checkpoint/models.ts";
 import { openModel } from "../../src/checkpoint/open.ts";
 import { parseTokenizer, publish } from "./published.ts";
@@ -103,14 +104,13 @@ test("a description has everything that show prints", () => {
 
 test("verifying reads every chunk", async () => {
   const seen: string[] = [];
-  expect(verifyModel(outside, (name) => seen.push(name))).toBe(openModel(outside, parseTokenizer).identity);
+  openLola(fileBytes(outside)).verify((name) => seen.push(name));
   expect(seen).toHaveLength(tensorCount(tinyConfig));
   const bytes = await Bun.file(outside).bytes();
   bytes[300]! ^= 1;
   const damaged = join(root, "damaged.lola");
   writeFileSync(damaged, bytes);
-  expect(() => verifyModel(damaged)).toThrow("wte.weight chunk 0");
-  expect(() => verifyModel(hubFolder("owner/name", folder))).toThrow("is not a file");
+  expect(() => openLola(fileBytes(damaged)).verify()).toThrow("wte.weight chunk 0");
 });
 
 test("removing takes models of the folder only", () => {
