@@ -62,7 +62,7 @@ export class Memory {
     const fits = this.used + bytes <= this.limit;
     const address = fits ? pointer(this.lib.lola_alloc(bytes)) : undefined;
     if (!address) {
-      const mib = (n: number) => `${Math.ceil(n / 2 ** 20)} MiB`;
+      const mib = (n: number) => `${(n / 2 ** 20).toFixed(1)} MiB`;
       throw new LolaError(
         "device",
         `${spec.label} needs ${mib(bytes)}: ${mib(this.used)} are in use, of ${mib(this.limit)} available to the CPU engine`,
