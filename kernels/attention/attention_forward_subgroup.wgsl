@@ -11,7 +11,7 @@ struct Params {
 }
 
 override ROWS: u32 = 8; // at most 8
-override HEAD_SIZE: u32 = 64; // at most 128, a multiple of 4
+override CHUNKS: u32 = 2; // of 32 channels, at most 4; the head size is a multiple of 4
 
 @group(0) @binding(0) var<storage, read> qkv: array<vec4f>; // [T, q‖k‖v]
 @group(0) @binding(1) var<storage, read> seq: array<u32>; // [T]
@@ -31,7 +31,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     return;
   }
   let end = min(begin + ROWS, params.rows);
-  let quads = HEAD_SIZE / 4;
+  let quads = params.head_size / 4;
   let width = params.heads * quads;
 
   var top: array<f32, 8>;
@@ -73,17 +73,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         scores[r] = weights;
         let shrink = exp(before - top[r]);
         total[r] = total[r] * shrink + weights.x + weights.y + weights.z + weights.w;
-        for (var c = 0u; c < 4; c++) {
+        for (var c = 0u; c < CHUNKS; c++) {
           mix[r][c] *= shrink;
         }
       }
-      for (var j = 0u; j < 32 && tile + j < keys; j++) {
-        for (var c = 0u; c < 4; c++) {
-          if (32 * c < HEAD_SIZE) {
-            let value = v[(base + tile + j) * quads + min(8 * c + lane, quads - 1)];
-            for (var r = 0u; r < ROWS; r++) {
-              mix[r][c] += subgroupShuffle(scores[r][j / 8], j % 8) * value;
-            }
+      let count = min(32, keys - tile);
+      for (var j = 0u; j < count; j++) {
+        for (var c = 0u; c < CHUNKS; c++) {
+          let value = v[(base + tile + j) * quads + min(8 * c + lane, quads - 1)];
+          for (var r = 0u; r < ROWS; r++) {
+            mix[r][c] += subgroupShuffle(scores[r][j / 8], j % 8) * value;
           }
         }
       }
@@ -92,7 +91,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
   for (var r = 0u; r < ROWS; r++) {
     let sum = subgroupAdd(total[r]);
-    for (var c = 0u; c < 4; c++) {
+    for (var c = 0u; c < CHUNKS; c++) {
       if (begin + r < end && 8 * c + lane < quads) {
         y[(begin + r) * width + head * quads + 8 * c + lane] = mix[r][c] / sum;
       }

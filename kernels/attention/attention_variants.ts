@@ -12,7 +12,7 @@ export const attentionVariants: readonly Variant<"rows" | "heads" | "head_size">
     code: subgroup,
     fits: ({ software, subgroups }, p) =>
       software && subgroups?.min === 8 && subgroups.max === 8 && p.head_size <= 128 && p.head_size % 4 === 0,
-    constants: (_, p) => ({ ROWS: subgroupRows(p.rows), HEAD_SIZE: p.head_size }),
+    constants: (_, p) => ({ ROWS: subgroupRows(p.rows), CHUNKS: ceilDiv(p.head_size, 32) }),
     grid: (p) => [p.heads, ceilDiv(p.rows, subgroupRows(p.rows)), 1],
   },
   {

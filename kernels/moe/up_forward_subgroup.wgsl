@@ -22,6 +22,8 @@ override W_TYPE: u32 = 0; // 0 f32, 1 f16, 2 bf16
 
 const ROWS = 8u;
 
+var<workgroup> results: array<vec4f, ROWS * 8>;
+
 // Elements 4 i … 4 i + 3 of w.
 fn weights(i: u32) -> vec4f {
   if (W_TYPE == 0) {
@@ -117,9 +119,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
     at += 8 * panel;
   }
+  // By way of workgroup memory, so that this loop is not unrolled: it would take long to compile.
   for (var r = 0u; r < ROWS; r++) {
-    if (begin + r < end && n < cols) {
-      store(e, begin + r, n, sums[r]);
-    }
+    results[r * 8 + lane] = sums[r];
+  }
+  if (n >= cols) {
+    return;
+  }
+  let stop = min(begin + ROWS, end);
+  for (var i = begin; i < stop; i++) {
+    store(e, i, n, results[(i - begin) * 8 + lane]);
   }
 }

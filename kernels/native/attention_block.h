@@ -2,7 +2,6 @@
 #ifndef ATTENTION_BLOCK_H
 #define ATTENTION_BLOCK_H
 #include "attention_row.h"
-#include "transpose.h"
 
 /* Rows of one block. */
 enum { QUERIES = 64 };

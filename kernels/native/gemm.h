@@ -2,7 +2,6 @@
 #ifndef GEMM_H
 #define GEMM_H
 #include "micro.h"
-#include "transpose.h"
 
 /* Inner length of a block of B (L1), rows of a block of A (L2), panels of a tile of C. */
 enum { KC = 256, ROW_BLOCK = 256, PANEL_BLOCK = 8, TILE_COLS = PANEL_BLOCK * PANEL };

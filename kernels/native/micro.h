@@ -1,7 +1,7 @@
 /* The register-blocked inner product of the engine: C[mr, 16·pairs] (+)= A[mr, k] · B[k, 16·pairs]. */
 #ifndef MICRO_H
 #define MICRO_H
-#include "vector.h"
+#include "transpose.h"
 
 /* MR rows and PAIR panels fill the registers; NV vectors make a panel. */
 #define NV (PANEL / VW)
@@ -100,9 +100,14 @@ static void pack_rows(const float *x, size_t stride, const uint32_t *gather, uin
   for (uint32_t i = 0; i < panels; i++) {
     const uint32_t row = panel_row(rows, panels, i), mr = panel_row(rows, panels, i + 1) - row;
     float *to = packed + (size_t)row * inner;
-    for (uint32_t r = 0; r < mr; r++) {
-      const float *from = x + stride * (gather ? gather[row + r] : row + r);
-      for (uint32_t k = k0; k < k1; k++) to[(size_t)k * mr + r] = from[k];
+    for (uint32_t r = 0; r < mr; r += 4) {
+      const float *from[4] = {0};
+      const uint32_t n = min_u32(4, mr - r);
+      for (uint32_t j = 0; j < n; j++) from[j] = x + stride * (gather ? gather[row + r + j] : row + r + j) + k0;
+      if (n == 4) transpose_four(to + (size_t)k0 * mr + r, mr, from, k1 - k0);
+      else
+        for (uint32_t k = k0; k < k1; k++)
+          for (uint32_t j = 0; j < n; j++) to[(size_t)k * mr + r + j] = from[j][k - k0];
     }
   }
 }

@@ -34,7 +34,7 @@ typedef struct {
 } FmaParams;
 
 /* Independent chains, enough to hide the latency; and multiply-adds of each in one tile. */
-enum { FMA_CHAINS = VW == 4 ? 8 : 12, FMA_LENGTH = 1 << 16 };
+enum { FMA_CHAINS = 14, FMA_LENGTH = 1 << 16 };
 
 /* roof/multiply_add: `tiles` times FMA_LENGTH × FMA_CHAINS × VW multiply-adds; bind 0 takes the flops of one tile. */
 static void fma_plan(const Step *step, Plan *plan) {

@@ -36,6 +36,7 @@ export class GpuDevice implements Device {
   private readonly tensors: Memory;
   private readonly pipelines: Pipelines;
   private readonly programs = new Set<GpuProgram>();
+  /** Pipelines that have run. */
   private readonly warm = new Set<GPUComputePipeline>();
   private staging: GPUBuffer | undefined;
   private firstRuns = 0;
@@ -110,8 +111,8 @@ export class GpuDevice implements Device {
 
   program(label: string, steps: readonly Step[], maxima: Record<string, number> = {}): Program {
     this.health.check();
-    const { device, traits, pipelines, health, warm } = this;
-    const program = new GpuProgram(label, steps, maxima, device, traits, pipelines, health, warm);
+    const { device, traits, pipelines, health } = this;
+    const program = new GpuProgram(label, steps, maxima, device, traits, pipelines, health);
     this.programs.add(program);
     return program;
   }
@@ -202,14 +203,22 @@ export class GpuDevice implements Device {
     throw new Error(`${program.label} was recorded on another device, or a tensor of it was freed`);
   }
 
-  /** Lets the driver finish compiling before work is timed. */
+  /**
+   * Lets the driver finish compiling, which it does when a pipeline first runs, before work is timed: runs each new
+   * pipeline once with parameters that are still all zero, so that it finds no rows to work on.
+   */
   private async warmUp(program: GpuProgram): Promise<void> {
-    if (program.cold.length === 0) return;
+    const cold = program.cold(this.warm);
+    if (cold.length === 0) return;
     const start = performance.now();
-    await this.finish(
-      this.encoded((pass) => program.encodeCold(pass)),
-      [],
-    );
+    const commands = this.encoded((pass) => {
+      for (const { pipeline, group } of cold) {
+        pass.setPipeline(pipeline);
+        pass.setBindGroup(0, group);
+        pass.dispatchWorkgroups(1);
+      }
+    });
+    await this.finish(commands, []);
     this.firstRuns += (performance.now() - start) / 1000;
   }
 

@@ -125,8 +125,8 @@ export class Memory {
   }
 
   private place(tensor: GpuTensor, bytes: Uint8Array, at: number): void {
-    if (!tensor.panels) return this.write(tensor, bytes, at);
-    for (const run of tensor.panels.pack(bytes, at)) this.write(tensor, run.bytes, run.at);
+    const runs = tensor.panels?.pack(bytes, at) ?? [{ bytes, at }];
+    for (const run of runs) this.write(tensor, run.bytes, run.at);
   }
 
   private write(tensor: GpuTensor, bytes: Uint8Array, at: number): void {

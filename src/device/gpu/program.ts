@@ -7,7 +7,7 @@ import { type GpuTensor, gpuTensor } from "./memory.ts";
 import { type Compiled, type Pipelines, paramBytes } from "./pipelines.ts";
 
 /** One dispatch. */
-interface Dispatch extends Compiled {
+export interface Dispatch extends Compiled {
   step: Step;
   group: GPUBindGroup;
   /** Parameters of the last run. */
@@ -17,8 +17,6 @@ interface Dispatch extends Compiled {
 
 export class GpuProgram implements Program {
   readonly dispatches: readonly Dispatch[];
-  /** Pipelines that have not run yet: drivers compile when a pipeline first runs. */
-  cold: Dispatch[];
   private readonly uniforms: GPUBuffer;
   private readonly words: Uint32Array<ArrayBuffer>;
   private readonly floats: Float32Array<ArrayBuffer>;
@@ -26,10 +24,7 @@ export class GpuProgram implements Program {
   private readonly stride: number;
   private readonly buffers: ReadonlySet<GPUBuffer>;
 
-  /**
-   * @param warm pipelines that have run; those of this program are added
-   * @throws Error when a step is recorded wrongly: a bug of the caller
-   */
+  /** @throws Error when a step is recorded wrongly: a bug of the caller */
   constructor(
     readonly label: string,
     readonly steps: readonly Step[],
@@ -38,7 +33,6 @@ export class GpuProgram implements Program {
     private readonly traits: GpuTraits,
     pipelines: Pipelines,
     health: Health,
-    warm: Set<GPUComputePipeline>,
   ) {
     const { minUniformBufferOffsetAlignment: alignment, minStorageBufferOffsetAlignment } = device.limits;
     const widest = Math.max(...steps.map(({ kernel }) => paramBytes(kernel)));
@@ -58,7 +52,6 @@ export class GpuProgram implements Program {
       });
       return { ...compiled, step, group, params: {}, grid: [0, 0, 0] };
     });
-    this.cold = this.dispatches.filter(({ pipeline }) => !warm.has(pipeline) && warm.add(pipeline));
     this.buffers = new Set(steps.flatMap((s) => Object.values(s.bindings).map((t) => gpuTensor(t).buffer)));
   }
 
@@ -105,14 +98,9 @@ export class GpuProgram implements Program {
     }
   }
 
-  /** Runs each cold pipeline once with parameters that are all zero, which touches nothing. */
-  encodeCold(pass: GPUComputePassEncoder): void {
-    for (const { pipeline, group } of this.cold) {
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, group);
-      pass.dispatchWorkgroups(1, 1, 1);
-    }
-    this.cold = [];
+  /** One dispatch of each pipeline that is not in `warm`, which gets them. */
+  cold(warm: Set<GPUComputePipeline>): Dispatch[] {
+    return this.dispatches.filter(({ pipeline }) => !warm.has(pipeline) && warm.add(pipeline));
   }
 
   close(): void {
