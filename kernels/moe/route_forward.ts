@@ -14,7 +14,14 @@ export const routeForward = defineKernel({
   },
   /** at: where this layer's rows start in expert and prob. */
   params: { rows: "u32", width: "u32", experts: "u32", at: "u32" },
-  variants: [{ name: "row", code, grid: (p) => [p.rows, 1, 1] }],
+  variants: [
+    {
+      name: "row",
+      code,
+      constants: (gpu) => ({ THREADS: gpu.software ? 64 : 128 }),
+      grid: (p) => [p.rows, 1, 1],
+    },
+  ],
   cost: (p) => ({
     bytes: 4 * (p.rows * p.width + p.experts * p.width),
     flops: 2 * p.rows * p.experts * p.width,

@@ -14,7 +14,14 @@ export const normForward = defineKernel({
   },
   /** skip: rows of x before the first that is normalised. */
   params: { rows: "u32", width: "u32", skip: "u32", eps: "f32" },
-  variants: [{ name: "row", code, grid: (p) => [p.rows, 1, 1] }],
+  variants: [
+    {
+      name: "row",
+      code,
+      constants: (gpu) => ({ THREADS: gpu.software ? 64 : 128 }),
+      grid: (p) => [p.rows, 1, 1],
+    },
+  ],
   cost: (p) => ({ bytes: 8 * p.rows * p.width, flops: 8 * p.rows * p.width }),
   reference({ x, weight, bias, y }, { rows, width, skip, eps }) {
     for (let t = 0; t < rows; t++) {

@@ -34,7 +34,14 @@ export const sampleForward = defineKernel({
     seed_high: "u32",
     stream: "u32",
   },
-  variants: [{ name: "workgroup", code, grid: (p) => [p.rows, 1, 1] }],
+  variants: [
+    {
+      name: "workgroup",
+      code,
+      constants: (gpu) => ({ THREADS: gpu.software ? 64 : 128 }),
+      grid: (p) => [p.rows, 1, 1],
+    },
+  ],
   cost: (p) => ({ bytes: 8 * p.rows * p.vocabulary, flops: 4 * p.rows * p.vocabulary }),
   reference({ logits, seen, token, pos, logprob }, p) {
     for (let b = 0; b < p.rows; b++) {
