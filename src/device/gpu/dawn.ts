@@ -7,7 +7,7 @@ import { createGPUInstance, globalConstructors } from "bun-webgpu";
 import type { GpuTraits } from "../../../kernels/kernel.ts";
 import { dawnLibrary, openLibrary } from "../../base/embedded.ts";
 import { LolaError } from "../../base/errors.ts";
-import { hasVulkanDriver } from "./vulkan.ts";
+import { hasVulkanDevice } from "./vulkan.ts";
 
 /** WebGPU's constants; Bun has no globals for them. */
 export const { GPUBufferUsage: bufferUsage, GPUMapMode: mapMode, GPUShaderStage: shaderStage } = globalConstructors;
@@ -83,7 +83,7 @@ function waitByTimer(ticker: Ticker): void {
 const preference: Partial<Record<NodeJS.Platform, string>> = { linux: "Vulkan", darwin: "Metal", win32: "D3D12" };
 
 async function findAdapter(): Promise<GPUAdapter | null> {
-  if (process.platform === "linux" && !hasVulkanDriver()) return null;
+  if (process.platform === "linux" && !hasVulkanDevice()) return null;
   const backendType = preference[process.platform];
   const options = { powerPreference: "high-performance", ...(backendType && { backendType }) };
   return dawn().gpu.requestAdapter(options as GPURequestAdapterOptions);
