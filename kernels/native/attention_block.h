@@ -9,7 +9,7 @@ enum { QUERIES = 64 };
 /* A micro-kernel whose A is row-major with KEYS columns: the softmax weights. */
 static void micro_weights(uint32_t mr, uint32_t pairs, uint32_t inner, const float *a, const Panels *b, float *c,
                           size_t ldc) {
-  micro_rows(mr, pairs, KEYS, 0, inner, a, b, c, ldc, 1);
+  micro_rows(mr, pairs, KEYS, 0, inner, a, b, c, ldc);
 }
 
 static inline uint32_t padded(uint32_t size) { return ceil_div(size, PANEL) * PANEL; }
@@ -51,6 +51,7 @@ static void attend_block(const float *q, size_t stride, const float *k, const fl
   for (uint32_t r = 0; r < rows; r++) part[r] = (Partial){-INFINITY, 0};
   for (uint32_t from = 0; from < length; from += KEYS) {
     const uint32_t n = min_u32(KEYS, length - from), columns = ceil_div(n, PANEL);
+    memset(scores, 0, 4ull * rows * KEYS);
     for (uint32_t c = 0; c < columns; c += PAIR) {
       const uint32_t pairs = min_u32(PAIR, columns - c);
       for (uint32_t j = 0; j < pairs; j++)
@@ -59,7 +60,7 @@ static void attend_block(const float *q, size_t stride, const float *k, const fl
       const Panels b = {.panel = {panel, panel + size * PANEL}, .stride = PANEL};
       for (uint32_t i = 0; i < panels; i++) {
         const uint32_t row = panel_row(rows, panels, i), mr = panel_row(rows, panels, i + 1) - row;
-        micro_packed(mr, pairs, size, packed + row * size, &b, scores + row * KEYS + c * PANEL, KEYS, 0);
+        micro_packed(mr, pairs, size, packed + row * size, &b, scores + row * KEYS + c * PANEL, KEYS);
       }
     }
     for (uint32_t r = 0; r < rows; r++)

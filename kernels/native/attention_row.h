@@ -45,7 +45,7 @@ static Partial attend_row(const float *q, const float *k, const float *v, uint32
       if (keep != 1.0f)
         for (uint32_t i = d; i < d + PANEL; i++) values[i] *= keep;
       const Panels b = {.panel = {v + (size_t)from * size + d}, .stride = size};
-      micro_tile(1, 1, 0, 0, n, scores, &b, values + d, PANEL, 1);
+      micro_tile(1, 1, 0, 0, n, scores, &b, values + d, PANEL);
     }
   }
   return part;

@@ -95,6 +95,7 @@ static void gemm_tile(const Step *step, const Gemm *g, uint32_t phase, uint32_t 
   const size_t size = g->type == F32 ? 4 : 2;
   const void *b = (const char *)g->b + block.group * matrix * size;
   float *c = (float *)w->own, *buffer = c + ROW_BLOCK * TILE_COLS;
+  memset(c, 0, 4ull * block.rows * TILE_COLS);
   const uint32_t heights = ceil_div(block.rows, MR);
   /* A that fits L2 whole lets each panel of B stream once; otherwise B goes by blocks of KC rows. */
   const uint32_t span = (size_t)block.rows * g->inner <= 1 << 17 ? g->inner : KC;
@@ -115,8 +116,8 @@ static void gemm_tile(const Step *step, const Gemm *g, uint32_t phase, uint32_t 
           const uint32_t row = panel_row(block.rows, heights, i), mr = panel_row(block.rows, heights, i + 1) - row;
           const float *a = packed + (size_t)row * g->inner + (size_t)k0 * mr;
           float *to = c + row * TILE_COLS + (p - first) * PANEL;
-          if (i < passes) micro_stream(mr, pairs, k1 - k0, a, &panels, to, TILE_COLS, k0 > 0);
-          else micro_packed(mr, pairs, k1 - k0, a, &panels, to, TILE_COLS, k0 > 0);
+          if (i < passes) micro_stream(mr, pairs, k1 - k0, a, &panels, to, TILE_COLS);
+          else micro_packed(mr, pairs, k1 - k0, a, &panels, to, TILE_COLS);
           for (uint32_t j = 0; j < pairs && i < passes; j++) panels.next[j] += (k1 - k0) * panels.step;
         }
       }

@@ -18,17 +18,17 @@ INLINE void gemv_panel(const float *x, const void *b, size_t at, uint32_t inner,
   uint32_t k = 0;
   for (; k + CHAINS <= inner; k += CHAINS) {
     prefetch(b, at + (size_t)k * PANEL, CHAINS * PANEL, type);
-#pragma GCC unroll 8
+    UNROLL
     for (uint32_t c = 0; c < CHAINS; c++)
-#pragma GCC unroll 4
+      UNROLL
       for (uint32_t v = 0; v < NV; v++)
         acc[c][v] += splat(x[k + c]) * load_weights(b, at + (size_t)(k + c) * PANEL + v * VW, type);
   }
   for (; k < inner; k++)
     for (uint32_t v = 0; v < NV; v++) acc[0][v] += splat(x[k]) * load_weights(b, at + (size_t)k * PANEL + v * VW, type);
-#pragma GCC unroll 4
+  UNROLL
   for (uint32_t v = 0; v < NV; v++) {
-#pragma GCC unroll 8
+    UNROLL
     for (uint32_t n = CHAINS / 2; n; n /= 2)
       for (uint32_t c = 0; c < n; c++) acc[c][v] += acc[c + n][v];
     store(sums + v * VW, acc[0][v]);

@@ -1,4 +1,4 @@
-/* The register-blocked inner product of the engine: C[mr, 16·pairs] (+)= A[mr, k] · B[k, 16·pairs]. */
+/* The register-blocked inner product of the engine: C[mr, 16·pairs] += A[mr, k] · B[k, 16·pairs]. */
 #ifndef MICRO_H
 #define MICRO_H
 #include "transpose.h"
@@ -23,16 +23,15 @@ typedef struct {
 
 /* A is packed, [k, mr], or row-major with a constant row length `lda`. `stream`: `next` is given. */
 INLINE void micro_tile(const uint32_t mr, const uint32_t pairs, const uint32_t lda, const int stream, uint32_t inner,
-                       const float *a, const Panels *b, float *c, size_t ldc, int accumulate) {
+                       const float *a, const Panels *b, float *c, size_t ldc) {
   const float *b0 = b->panel[0], *b1 = b->panel[1];
   const char *next0 = b->next[0], *next1 = b->next[1];
   const size_t stride = b->stride, step = b->step;
   vf acc[MR][PAIR * NV];
-#pragma GCC unroll 16
+  UNROLL
   for (uint32_t r = 0; r < mr; r++)
-#pragma GCC unroll 4
-    for (uint32_t v = 0; v < pairs * NV; v++)
-      acc[r][v] = accumulate ? load(c + r * ldc + v * VW) : (vf){0};
+    UNROLL
+    for (uint32_t v = 0; v < pairs * NV; v++) acc[r][v] = load(c + r * ldc + v * VW);
   for (uint32_t k = 0; k < inner; k++) {
     vf row[PAIR * NV];
     if (stream) {
@@ -41,32 +40,32 @@ INLINE void micro_tile(const uint32_t mr, const uint32_t pairs, const uint32_t l
       next0 += step;
       next1 += step;
     }
-#pragma GCC unroll 4
+    UNROLL
     for (uint32_t v = 0; v < pairs * NV; v++) row[v] = load(v < NV ? b0 + v * VW : b1 + (v - NV) * VW);
-#pragma GCC unroll 16
+    UNROLL
     for (uint32_t r = 0; r < mr; r++) {
       const vf x = splat(lda ? a[r * lda] : a[r]);
-#pragma GCC unroll 4
+      UNROLL
       for (uint32_t v = 0; v < pairs * NV; v++) acc[r][v] += x * row[v];
     }
     a += lda ? 1 : mr;
     b0 += stride;
     b1 += stride;
   }
-#pragma GCC unroll 16
+  UNROLL
   for (uint32_t r = 0; r < mr; r++)
-#pragma GCC unroll 4
+    UNROLL
     for (uint32_t v = 0; v < pairs * NV; v++) store(c + r * ldc + v * VW, acc[r][v]);
 }
 
 #define MICRO_CASE(m) \
   case m: \
-    if (PAIR == 2 && pairs == 2) micro_tile(m, PAIR, lda, stream, inner, a, b, c, ldc, accumulate); \
-    else micro_tile(m, 1, lda, stream, inner, a, b, c, ldc, accumulate); \
+    if (PAIR == 2 && pairs == 2) micro_tile(m, PAIR, lda, stream, inner, a, b, c, ldc); \
+    else micro_tile(m, 1, lda, stream, inner, a, b, c, ldc); \
     break;
 
 INLINE void micro_rows(uint32_t mr, uint32_t pairs, const uint32_t lda, const int stream, uint32_t inner,
-                       const float *a, const Panels *b, float *c, size_t ldc, int accumulate) {
+                       const float *a, const Panels *b, float *c, size_t ldc) {
   switch (mr) {
     MICRO_CASE(1) MICRO_CASE(2) MICRO_CASE(3)
 #if VW >= 8 || defined(__aarch64__)
@@ -80,14 +79,14 @@ INLINE void micro_rows(uint32_t mr, uint32_t pairs, const uint32_t lda, const in
 
 /* A packed as [k, mr]. */
 static void micro_packed(uint32_t mr, uint32_t pairs, uint32_t inner, const float *a, const Panels *b, float *c,
-                         size_t ldc, int accumulate) {
-  micro_rows(mr, pairs, 0, 0, inner, a, b, c, ldc, accumulate);
+                         size_t ldc) {
+  micro_rows(mr, pairs, 0, 0, inner, a, b, c, ldc);
 }
 
 /* The same, asking for `next`. */
 static void micro_stream(uint32_t mr, uint32_t pairs, uint32_t inner, const float *a, const Panels *b, float *c,
-                         size_t ldc, int accumulate) {
-  micro_rows(mr, pairs, 0, 1, inner, a, b, c, ldc, accumulate);
+                         size_t ldc) {
+  micro_rows(mr, pairs, 0, 1, inner, a, b, c, ldc);
 }
 
 /* The panels of `rows` rows are of equal height, or one less: panel i starts at this row. */

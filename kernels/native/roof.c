@@ -21,7 +21,7 @@ static void read_tile(const Step *step, uint32_t phase, uint32_t tile, const Wor
   (void)phase, (void)worker;
   for (uint32_t i = 0; i < ROOF_TILE; i += 8 * VW) {
     prefetch(x, i, 8 * VW, F32);
-#pragma GCC unroll 8
+    UNROLL
     for (int j = 0; j < 8; j++) s[j] += load(x + i + j * VW);
   }
   vf total = {0};
@@ -54,7 +54,7 @@ static void fma_tile(const Step *step, uint32_t phase, uint32_t tile, const Work
   (void)phase, (void)worker;
   for (int j = 0; j < FMA_CHAINS; j++) s[j] = splat((float)(tile + j));
   for (uint32_t i = 0; i < FMA_LENGTH; i++)
-#pragma GCC unroll 16
+    UNROLL
     for (int j = 0; j < FMA_CHAINS; j++) s[j] = s[j] * a + b;
   vf total = {0};
   for (int j = 0; j < FMA_CHAINS; j++) total += s[j];

@@ -20,6 +20,13 @@ typedef int32_t vi __attribute__((vector_size(4 * VW)));
 typedef float vf_unaligned __attribute__((vector_size(4 * VW), aligned(4), may_alias));
 typedef uint16_t vh_unaligned __attribute__((vector_size(2 * VW), aligned(2), may_alias));
 
+/* Before a loop of constant length, up to 16: its turns are written out, so that small arrays stay in registers. */
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 #define INLINE static inline __attribute__((always_inline))
 
 INLINE vf load(const float *p) { return *(const vf_unaligned *)p; }
@@ -77,7 +84,7 @@ INLINE vf load_weights(const void *p, size_t i, const uint32_t type) {
 INLINE void prefetch(const void *p, size_t i, uint32_t n, const uint32_t type) {
   enum { AHEAD = 2048 };
   const uint32_t size = type == F32 ? 4 : 2;
-#pragma GCC unroll 16
+  UNROLL
   for (uint32_t byte = 0; byte < n * size; byte += 64) __builtin_prefetch((const char *)p + i * size + AHEAD + byte, 0, 2);
 }
 
