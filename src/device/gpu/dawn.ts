@@ -1,7 +1,7 @@
 /// <reference types="@webgpu/types" />
 /**
  * Dawn through bun-webgpu 0.1.7: finding an adapter that computes, and opening it. Every peculiarity of that binding is
- * met here or in `faults.ts`, so that the rest of this folder is plain WebGPU.
+ * met here or in `health.ts`, so that the rest of this folder is plain WebGPU.
  */
 import { createGPUInstance, globalConstructors } from "bun-webgpu";
 import type { GpuTraits } from "../../../kernels/kernel.ts";
@@ -59,6 +59,8 @@ function dawn(): { gpu: GPU; ticker: Ticker } {
     const ticker = (gpu as unknown as { _ticker: Ticker })._ticker;
     instance = { gpu: gpu as unknown as GPU, ticker };
     waitByTimer(ticker);
+    // bun-webgpu throws it by this name, which Bun does not know.
+    Object.assign(globalThis, { AbortError: globalConstructors.AbortError });
   }
   return instance;
 }
@@ -79,11 +81,21 @@ function waitByTimer(ticker: Ticker): void {
   };
 }
 
+/**
+ * To be called before calls of bun-webgpu that take structures within structures: it keeps only the addresses of the
+ * inner ones, so that a collection in the middle of such a call would leave Dawn with freed memory. A collection just
+ * before makes another one, for the few kilobytes that the calls allocate, as good as impossible.
+ */
+export function collectFirst(): void {
+  Bun.gc(true);
+}
+
 /** Asking for Vulkan by name keeps Dawn from trying OpenGL, which prints, and from handing out its Null adapter. */
 const preference: Partial<Record<NodeJS.Platform, string>> = { linux: "Vulkan", darwin: "Metal", win32: "D3D12" };
 
 async function findAdapter(): Promise<GPUAdapter | null> {
   if (process.platform === "linux" && !hasVulkanDevice()) return null;
+  collectFirst();
   const backendType = preference[process.platform];
   const options = { powerPreference: "high-performance", ...(backendType && { backendType }) };
   return dawn().gpu.requestAdapter(options as GPURequestAdapterOptions);
@@ -160,6 +172,7 @@ export async function openDawn(software: boolean): Promise<Opened> {
     throw new LolaError("device", `${report.name} is hardware, not a software adapter`, "--device gpu");
 
   const features = ["subgroups"].filter((f) => adapter.features.has(f)) as GPUFeatureName[];
+  collectFirst();
   const device = await adapter.requestDevice({
     requiredLimits: allLimits(adapter.limits),
     requiredFeatures: features,

@@ -2,7 +2,7 @@
 import type { GpuTraits } from "../../../kernels/kernel.ts";
 import type { Device, DeviceInfo, Program, Step, Tensor, TensorSpec } from "../device.ts";
 import { elements } from "../device.ts";
-import { bufferUsage, mapMode, type Opened, openDawn } from "./dawn.ts";
+import { bufferUsage, collectFirst, mapMode, type Opened, openDawn } from "./dawn.ts";
 import { type Faults, Health } from "./health.ts";
 import { GpuTensor, gpuTensor, Memory, release } from "./memory.ts";
 import { Pipelines } from "./pipelines.ts";
@@ -53,7 +53,7 @@ export class GpuDevice implements Device {
       options.bindingLimit ?? Number.POSITIVE_INFINITY,
     );
     this.tensors = new Memory(device, this.health, limit);
-    this.pipelines = new Pipelines(device, traits);
+    this.pipelines = new Pipelines(device, traits, this.health);
   }
 
   tensor(spec: TensorSpec): Tensor {
@@ -111,6 +111,7 @@ export class GpuDevice implements Device {
 
   program(label: string, steps: readonly Step[], maxima: Record<string, number> = {}): Program {
     this.health.check();
+    collectFirst();
     const { device, traits, pipelines, health } = this;
     const program = new GpuProgram(label, steps, maxima, device, traits, pipelines, health);
     this.programs.add(program);
@@ -265,7 +266,7 @@ export class GpuDevice implements Device {
     if (!this.staging || this.staging.size < size) {
       this.staging?.destroy();
       const usage = bufferUsage.MAP_READ | bufferUsage.COPY_DST;
-      this.staging = this.health.buffer({ label: "read-back", size: Math.max(4096, size), usage });
+      this.staging = this.health.buffer("read-back", Math.max(4096, size), usage);
     }
     return this.staging;
   }

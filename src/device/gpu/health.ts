@@ -44,22 +44,40 @@ export class Health {
 
   /**
    * Creates a buffer. Dawn reports a lack of memory later; `settle` waits for it.
+   * @param label for our own messages
    * @throws LolaError "device"
    */
-  buffer(descriptor: GPUBufferDescriptor): GPUBuffer {
-    this.check();
-    this.device.pushErrorScope("out-of-memory");
-    try {
-      const buffer = this.device.createBuffer(descriptor);
+  buffer(label: string, size: number, usage: GPUBufferUsageFlags): GPUBuffer {
+    const message = `${label} needs ${size} bytes, which the GPU does not have`;
+    return this.scoped("out-of-memory", message, smaller, () => {
+      const buffer = this.device.createBuffer({ size, usage });
       if (++this.buffers === this.faults.failBuffer) injectOutOfMemory(this.device);
       return buffer;
+    });
+  }
+
+  /**
+   * Creates a pipeline; `settle` waits for the errors.
+   * @param label for our own messages
+   * @throws LolaError "device"
+   */
+  pipeline(label: string, create: () => GPUComputePipeline): GPUComputePipeline {
+    return this.scoped("validation", `the GPU refused ${label}`, restart, create);
+  }
+
+  /** Calls `create`, and says `message` if Dawn then or later reports an error of the kind. */
+  private scoped<T>(filter: GPUErrorFilter, message: string, hint: string, create: () => T): T {
+    this.check();
+    this.device.pushErrorScope(filter);
+    try {
+      return create();
     } catch (error) {
-      this.fail(noMemory(descriptor), smaller);
+      this.fail(message, hint);
       throw this.failure ?? error;
     } finally {
       const scope = this.device.popErrorScope().then(
         (error) => {
-          if (error && !this.lost) this.fail(noMemory(descriptor), smaller);
+          if (error && !this.lost) this.fail(`${message}: ${firstLine(error.message)}`, hint);
         },
         () => {},
       );
@@ -77,7 +95,7 @@ export class Health {
   /** To be called before each submit. */
   submitting(): void {
     this.check();
-    if (++this.submits === this.faults.loseAtSubmit) this.device.destroy();
+    if (++this.submits === this.faults.loseAtSubmit) lose(this.device);
   }
 
   /**
@@ -106,7 +124,11 @@ export class Health {
 
 const firstLine = (message: string) => message.split("\n", 1)[0]!;
 
-const noMemory = ({ label, size }: GPUBufferDescriptor) => `${label} needs ${size} bytes, which the GPU does not have`;
+/** Destroys the device behind bun-webgpu's back, as a driver would. */
+function lose(device: GPUDevice): void {
+  const { lib, ptr } = device as unknown as { lib: { wgpuDeviceDestroy(ptr: unknown): void }; ptr: unknown };
+  lib.wgpuDeviceDestroy(ptr);
+}
 
 /** bun-webgpu has Dawn's hook for tests. */
 function injectOutOfMemory(device: GPUDevice): void {

@@ -95,7 +95,7 @@ export class Memory {
 
   private allocate(label: string, size: number): Storage {
     const usage = bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST;
-    const buffer = this.health.buffer({ label, size, usage });
+    const buffer = this.health.buffer(label, size, usage);
     this.live.set(buffer, size);
     this.used += size;
     return { buffer, edges: new Map() };

@@ -3,6 +3,7 @@ import type { Binding, GpuTraits, Kernel, Variant } from "../../../kernels/kerne
 import type { FloatType } from "../../base/float.ts";
 import type { StorageType } from "../device.ts";
 import { shaderStage } from "./dawn.ts";
+import type { Health } from "./health.ts";
 
 export interface Compiled {
   pipeline: GPUComputePipeline;
@@ -28,6 +29,7 @@ export class Pipelines {
   constructor(
     private readonly device: GPUDevice,
     private readonly traits: GpuTraits,
+    private readonly health: Health,
   ) {}
 
   get count(): number {
@@ -48,11 +50,12 @@ export class Pipelines {
     if (known) return known;
     const start = performance.now();
     const layout = this.layout(kernel);
-    const pipeline = this.device.createComputePipeline({
-      label: key,
-      layout: this.device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-      compute: { module: this.module(variant.code), entryPoint: "main", constants },
-    });
+    const pipeline = this.health.pipeline(key, () =>
+      this.device.createComputePipeline({
+        layout: this.device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+        compute: { module: this.module(variant.code), entryPoint: "main", constants },
+      }),
+    );
     this.seconds += (performance.now() - start) / 1000;
     const result = { pipeline, layout, variant };
     this.compiled.set(key, result);

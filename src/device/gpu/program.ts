@@ -40,7 +40,7 @@ export class GpuProgram implements Program {
     this.words = new Uint32Array(steps.length * this.stride);
     this.floats = new Float32Array(this.words.buffer);
     const usage = bufferUsage.UNIFORM | bufferUsage.COPY_DST;
-    this.uniforms = health.buffer({ label: `parameters of ${label}`, size: this.words.byteLength, usage });
+    this.uniforms = health.buffer(`parameters of ${label}`, this.words.byteLength, usage);
     this.dispatches = steps.map((step, i) => {
       const bound = bind(step, minStorageBufferOffsetAlignment);
       const types = Object.fromEntries(Object.entries(step.bindings).map(([name, { type }]) => [name, type]));
