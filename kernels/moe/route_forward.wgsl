@@ -7,7 +7,7 @@ struct Params {
   at: u32,
 }
 
-override THREADS: u32 = 64;
+override THREADS: u32 = 64; // at least GROUP
 const GROUP = 16u;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>; // [T, C]

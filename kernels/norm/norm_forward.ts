@@ -18,7 +18,7 @@ export const normForward = defineKernel({
     {
       name: "row",
       code,
-      constants: (gpu) => ({ THREADS: gpu.software ? 64 : 128 }),
+      constants: (gpu) => ({ THREADS: gpu.software ? 8 : 128 }),
       grid: (p) => [p.rows, 1, 1],
     },
   ],

@@ -38,7 +38,7 @@ export const sampleForward = defineKernel({
     {
       name: "workgroup",
       code,
-      constants: (gpu) => ({ THREADS: gpu.software ? 64 : 128 }),
+      constants: (gpu) => ({ THREADS: gpu.software ? 8 : 128 }),
       grid: (p) => [p.rows, 1, 1],
     },
   ],
