@@ -5,11 +5,18 @@
 
 #define NV (PANEL / VW)
 
-/* Bytes of the matrix that one tile reads, about. */
-enum { GEMV_BYTES = 1 << 17 };
+/* Elements of the matrix that one tile reads: long runs for the prefetcher, short ones to share small matrices out. */
+enum { GEMV_LEAST = 1 << 13, GEMV_MOST = 1 << 18 };
 
 /* Panels of one tile. */
-static inline uint32_t gemv_panels(uint32_t inner) { return max_u32(1, GEMV_BYTES / 4 / PANEL / max_u32(1, inner)); }
+static inline uint32_t gemv_panels(uint32_t inner, uint32_t cols, uint32_t threads) {
+  const uint64_t share = (uint64_t)inner * cols / (4 * threads);
+  const uint64_t run = share < GEMV_LEAST ? GEMV_LEAST : share > GEMV_MOST ? GEMV_MOST : share;
+  return max_u32(1, run / PANEL / max_u32(1, inner));
+}
+
+/* Most floats that the sums of one tile take, whatever the number of threads. */
+static inline uint64_t gemv_sums(uint32_t inner) { return PANEL * max_u32(1, GEMV_MOST / PANEL / max_u32(1, inner)); }
 
 /* sums[PANEL] = x[inner] · panel[inner, PANEL]. Eight chains hide the latency of the multiply-add. */
 INLINE void gemv_panel(const float *x, const void *b, size_t at, uint32_t inner, float *sums, const uint32_t type) {

@@ -46,13 +46,13 @@ static void matmul_plan(const Step *step, Plan *plan) {
   gemm_plan(p->rows, p->inner, 1, plan);
   if (p->rows == 1) {
     plan->phases = 1;
-    plan->each = 4ull * gemv_panels(p->inner) * PANEL;
+    plan->each = 4 * gemv_sums(p->inner);
   }
 }
 
 static uint32_t matmul_tiles(const Step *step, uint32_t phase, const Worker *worker) {
   const MatmulParams *p = (const MatmulParams *)step->params;
-  if (p->rows == 1) return ceil_div(ceil_div(p->cols, PANEL), gemv_panels(p->inner));
+  if (p->rows == 1) return ceil_div(ceil_div(p->cols, PANEL), gemv_panels(p->inner, p->cols, worker->threads));
   const Gemm gemm = matmul_gemm(step);
   return gemm_tiles(&gemm, phase, worker);
 }
@@ -65,8 +65,8 @@ static void matmul_tile(const Step *step, uint32_t phase, uint32_t tile, const W
     return;
   }
   float *sums = (float *)worker->own;
-  const uint32_t first = tile * gemv_panels(p->inner);
-  const uint32_t last = min_u32(ceil_div(p->cols, PANEL), first + gemv_panels(p->inner));
+  const uint32_t run = gemv_panels(p->inner, p->cols, worker->threads), first = tile * run;
+  const uint32_t last = min_u32(ceil_div(p->cols, PANEL), first + run);
   gemv(gemm.x, gemm.b, p->inner, first, last, gemm.type, sums);
   matmul_finish(step, 0, 0, first * PANEL, min_u32(p->cols, last * PANEL) - first * PANEL, sums);
 }

@@ -14,7 +14,7 @@ static void row_plan(const RowParams *p, Plan *plan, int w) {
   plan->need[w + 1] = ((uint64_t)p->first + p->count) * p->cols;
   plan->need[w + 2] = (uint64_t)p->rows * p->cols;
   plan->phases = 1;
-  plan->each = 4ull * gemv_panels(p->inner) * PANEL;
+  plan->each = 4 * gemv_sums(p->inner);
 }
 
 static void up_row_plan(const Step *step, Plan *plan) {
@@ -33,8 +33,8 @@ static void down_row_plan(const Step *step, Plan *plan) {
 
 static uint32_t row_tiles(const Step *step, uint32_t phase, const Worker *worker) {
   const RowParams *p = (const RowParams *)step->params;
-  (void)phase, (void)worker;
-  return p->rows * ceil_div(ceil_div(p->cols, PANEL), gemv_panels(p->inner));
+  (void)phase;
+  return p->rows * ceil_div(ceil_div(p->cols, PANEL), gemv_panels(p->inner, p->cols, worker->threads));
 }
 
 /* `down` is a constant: the kernels differ in their bindings and in what follows the product. */
@@ -44,8 +44,8 @@ INLINE void row_tile(const Step *step, uint32_t tile, const Worker *worker, cons
   const uint32_t t = tile % p->rows, part = tile / p->rows;
   const uint32_t expert = ((const uint32_t *)step->bind[UP_ROW_EXPERT].data)[p->at + t];
   if (expert < p->first || expert - p->first >= p->count) return;
-  const uint32_t panels = ceil_div(p->cols, PANEL), first = part * gemv_panels(p->inner);
-  const uint32_t last = min_u32(panels, first + gemv_panels(p->inner)), col = first * PANEL;
+  const uint32_t run = gemv_panels(p->inner, p->cols, worker->threads), first = part * run;
+  const uint32_t panels = ceil_div(p->cols, PANEL), last = min_u32(panels, first + run), col = first * PANEL;
   const uint32_t cols = min_u32(p->cols, last * PANEL) - col;
   const size_t matrix = (size_t)panels * PANEL * p->inner * (w->type == F32 ? 4 : 2);
   float *sums = (float *)worker->own;
