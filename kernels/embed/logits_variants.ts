@@ -4,15 +4,19 @@ import elements from "./logits_forward.wgsl" with { type: "text" };
 import row from "./logits_forward_row.wgsl" with { type: "text" };
 
 /** A CPU adapter does best with the threads of one subgroup. */
-const shape = ({ software }: GpuTraits) => (software ? { LANES: 8, GROUPS: 1 } : { LANES: 32, GROUPS: 4 });
+const threads = ({ software }: GpuTraits) => (software ? { LANES: 8, GROUPS: 1 } : { LANES: 32, GROUPS: 2 });
+
+/** Rows of x that a weight serves, for a largest count of rows. */
+const together = (rows: number) => Math.min(rows, 4);
 
 export const logitsVariants: readonly Variant<"rows" | "width" | "count">[] = [
   {
     name: "row",
     code: row,
     fits: (_, p) => p.width % 8 === 0,
-    constants: shape,
-    grid: (p, gpu) => [ceilDiv(p.count, 8 * shape(gpu).GROUPS), p.rows, 1],
+    constants: (gpu, p) => ({ ...threads(gpu), ROWS: together(p.rows) }),
+    // Actual rows are at most the largest, so these workgroups are never too few.
+    grid: (p, gpu) => [ceilDiv(p.count, 8 * threads(gpu).GROUPS), ceilDiv(p.rows, together(p.rows)), 1],
   },
   { name: "elements", code: elements, grid: (p) => [ceilDiv(p.count, 64), p.rows, 1] },
 ];

@@ -66,20 +66,30 @@ function dawn(): { gpu: GPU; ticker: Ticker } {
 }
 
 /**
- * bun-webgpu polls with setImmediate and so keeps a core busy, which a software adapter needs for the work itself.
- * A 1 ms timer costs a hardware adapter at most 1 ms a wait.
+ * bun-webgpu polls with setImmediate and so keeps a core busy, which a software adapter needs for the work itself: for
+ * those a 1 ms timer is twice as fast. Hardware is polled as long as a decoded token may take, so that it does not wait.
  */
 function waitByTimer(ticker: Ticker): void {
+  let since = 0;
+  const turn = () => {
+    ticker.processEvents();
+    ticker._ticking = false;
+    if (ticker.hasWaiting()) next();
+  };
+  const next = () => {
+    ticker._ticking = true;
+    if (performance.now() - since < polledMilliseconds) setImmediate(turn);
+    else setTimeout(turn, 1);
+  };
   ticker.scheduleTick = () => {
     if (ticker._ticking) return;
-    ticker._ticking = true;
-    setTimeout(() => {
-      ticker.processEvents();
-      ticker._ticking = false;
-      if (ticker.hasWaiting()) ticker.scheduleTick();
-    }, 1);
+    since = performance.now();
+    next();
   };
 }
+
+/** How long a wait is polled before it falls back to a timer; set when hardware is opened. */
+let polledMilliseconds = 0;
 
 /**
  * To be called before calls of bun-webgpu that take structures within structures: it keeps only the addresses of the
@@ -172,6 +182,7 @@ export async function openDawn(software: boolean): Promise<Opened> {
     throw new LolaError("device", `${report.name} is hardware, not a software adapter`, "--device gpu");
 
   const features = ["subgroups"].filter((f) => adapter.features.has(f)) as GPUFeatureName[];
+  if (!report.software) polledMilliseconds = 10;
   collectFirst();
   const device = await adapter.requestDevice({
     requiredLimits: allLimits(adapter.limits),
