@@ -2,7 +2,10 @@
 import { panelColumns } from "../../../kernels/kernel.ts";
 import { elements, storageBytes, type TensorSpec } from "../device.ts";
 
-/** Bytes that lie together in both layouts, and where. */
+/** Rows that are packed together: few enough to stay in a cache. */
+const rowsTogether = 64;
+
+/** Bytes that lie together in both layouts, and where; valid until the next one is asked for. */
 export interface Run {
   /** Byte offset in the packed tensor. */
   at: number;
@@ -38,7 +41,8 @@ export class Panels {
       const row = Math.floor(at / rowBytes);
       const into = at % rowBytes;
       // Whole rows of one matrix together, else the rest of a row.
-      const rows = into > 0 ? 0 : Math.min(Math.floor(bytes.length / rowBytes), this.inner - (row % this.inner));
+      const left = Math.min(rowsTogether, this.inner - (row % this.inner));
+      const rows = into > 0 ? 0 : Math.min(Math.floor(bytes.length / rowBytes), left);
       const taken = rows > 0 ? rows * rowBytes : Math.min(bytes.length, rowBytes - into);
       const piece = bytes.subarray(0, taken);
       if (rows > 0) yield* this.rows(piece, row, rows);
@@ -56,14 +60,15 @@ export class Panels {
   }
 
   private *rows(bytes: Uint8Array, row: number, count: number): Generator<Run> {
-    const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
-    const source = new Uint32Array(aligned.buffer, aligned.byteOffset, count * this.rowWords);
     const { panelWords, rowWords } = this;
+    const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+    const source = new Uint32Array(aligned.buffer, aligned.byteOffset, count * rowWords);
+    const packed = new Uint32Array(count * panelWords);
     for (let panel = 0; panel * panelWords < rowWords; panel++) {
-      const packed = new Uint32Array(count * panelWords);
       for (let r = 0; r < count; r++) {
         const from = r * rowWords + panel * panelWords;
-        for (let i = 0; i < panelWords; i++) packed[r * panelWords + i] = source[from + i]!;
+        const to = r * panelWords;
+        for (let i = 0; i < panelWords; i++) packed[to + i] = source[from + i]!;
       }
       yield { at: this.place(row, panel), bytes: new Uint8Array(packed.buffer) };
     }
