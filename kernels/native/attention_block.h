@@ -12,8 +12,6 @@ static void micro_weights(uint32_t mr, uint32_t pairs, uint32_t inner, const flo
   micro_rows(mr, pairs, KEYS, 0, inner, a, b, c, ldc);
 }
 
-static inline uint32_t padded(uint32_t size) { return ceil_div(size, PANEL) * PANEL; }
-
 /* Floats of working memory. */
 static inline uint64_t block_floats(uint32_t size) {
   return (uint64_t)QUERIES * (size + padded(size) + KEYS + 2) + 2ull * size * PANEL;
