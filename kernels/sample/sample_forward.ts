@@ -38,7 +38,8 @@ export const sampleForward = defineKernel({
     {
       name: "workgroup",
       code,
-      constants: (gpu) => ({ THREADS: gpu.software ? 8 : 128 }),
+      // Loops of 32 turns and fewer are unrolled, which takes seconds to compile.
+      constants: (gpu) => ({ THREADS: gpu.software ? 64 : 128 }),
       grid: (p) => [p.rows, 1, 1],
     },
   ],

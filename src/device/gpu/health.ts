@@ -72,7 +72,7 @@ export class Health {
     try {
       return create();
     } catch (error) {
-      this.fail(message, hint);
+      this.fail(`${message}: ${firstLine((error as Error).message)}`, hint);
       throw this.failure ?? error;
     } finally {
       const scope = this.device.popErrorScope().then(
