@@ -1,4 +1,5 @@
 /** Run by streaming.test.ts in a process of its own: imports a folder, reads the result, prints the memory it took. */
+import { existsSync, readFileSync } from "node:fs";
 import { importModel } from "../../src/checkpoint/import.ts";
 import { openModel } from "../../src/checkpoint/open.ts";
 import { parseTokenizer } from "./published.ts";
@@ -10,6 +11,12 @@ const { sourceBytes } = await importModel(source, file, type ? { type } : {});
 const model = openModel(file, parseTokenizer);
 let read = 0;
 for (const name of model.tensors.keys()) for (const piece of model.read(name)) read += piece.length;
-// Linux counts in KiB; Bun hands it on as it is.
-const peak = process.resourceUsage().maxRSS * 1024;
+const peak = peakMemory();
 console.log(JSON.stringify({ sourceBytes, read, rise: peak - base }));
+
+/** Bytes. Linux's maxRSS starts from the parent's, which may be large; VmHWM is this program's own. */
+function peakMemory(): number {
+  const status = "/proc/self/status";
+  if (!existsSync(status)) return process.resourceUsage().maxRSS;
+  return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(status, "utf8"))![1]) * 1024;
+}
