@@ -70,9 +70,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) id: v
   let stop = min(ROWS, params.rows - first);
   for (var t = 0u; t < stop; t++) {
     if (id.x < 8 && begin + id.x < params.count) {
+      let part = ((t * GROUPS + id.y) * 8 + id.x) * LANES;
       var sum = 0.0;
-      for (var i = 0u; i < LANES; i++) {
-        sum += parts[((t * GROUPS + id.y) * 8 + id.x) * LANES + i];
+      for (var i = part; i < part + LANES; i++) {
+        sum += parts[i];
       }
       y[(first + t) * params.vocabulary + params.first + begin + id.x] = sum;
     }

@@ -83,10 +83,9 @@ fn main(
     if (id.y > 0) {
       return;
     }
-    for (var slice = 1u; slice < SLICES; slice++) {
-      let part = parts[slice * LANES + id.x];
-      low += part[0];
-      high += part[1];
+    for (var i = id.x + LANES; i < SLICES * LANES; i += LANES) {
+      low += parts[i][0];
+      high += parts[i][1];
     }
   }
   if (n < cols) {
