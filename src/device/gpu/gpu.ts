@@ -146,7 +146,8 @@ export class GpuDevice implements Device {
       commands.copyBufferToBuffer(buffer, offset, staging!, at, words(bytes));
       at += words(bytes);
     }
-    return this.finish(commands, sizes);
+    const results = await this.finish(commands, sizes);
+    return results.map((bytes, i) => gpuTensor(read[i]!).panels?.unpack(bytes) ?? bytes);
   }
 
   async time(program: Program, values: Record<string, number> = {}, repeats = 5): Promise<Float64Array> {
@@ -211,6 +212,8 @@ export class GpuDevice implements Device {
   private async warmUp(program: GpuProgram): Promise<void> {
     const cold = program.cold(this.warm);
     if (cold.length === 0) return;
+    // Uploads still on their way are not compilation.
+    await this.finish(this.device.createCommandEncoder(), []);
     const start = performance.now();
     const commands = this.encoded((pass) => {
       for (const { pipeline, group } of cold) {

@@ -17,6 +17,7 @@ export class Health {
   private lost = false;
   private closed = false;
   private readonly scopes = new Set<Promise<void>>();
+  private readonly waiting = new Set<(error: Error) => void>();
   private buffers = 0;
   private submits = 0;
 
@@ -27,9 +28,10 @@ export class Health {
     device.onuncapturederror = ({ error }) => this.fail(`the GPU refused a call: ${firstLine(error.message)}`, restart);
     device.lost.then(({ message }) => {
       this.lost = true;
-      if (this.closed) return;
+      const reason = this.closed ? "it was closed" : firstLine(message) || "no reason given";
       // Loss explains whatever was reported a moment before, so it takes its place.
-      this.failure = new LolaError("device", `the GPU device was lost: ${firstLine(message) || "no reason"}`, restart);
+      this.failure = new LolaError("device", `the GPU device was lost: ${reason}`, restart);
+      for (const giveUp of this.waiting) giveUp(this.failure);
     });
   }
 
@@ -103,16 +105,22 @@ export class Health {
    * @throws LolaError "device"
    */
   async alive<T>(wait: Promise<T>): Promise<T> {
+    // Not a reaction on `device.lost` for each wait: that promise would keep them all.
+    let giveUp = (_: Error) => {};
+    const end = new Promise<never>((_, reject) => {
+      giveUp = reject;
+    });
+    this.waiting.add(giveUp);
     try {
-      const result = await Promise.race([wait, this.device.lost.then(() => undefined)]);
-      if (!this.lost) return result as T;
+      return await Promise.race([wait, end]);
     } catch (error) {
       // A loss is reported within a few turns of the loop after the call that it broke.
-      await Promise.race([this.device.lost, new Promise((done) => setTimeout(done, 50))]);
+      if (!this.lost) await Promise.race([this.device.lost, new Promise((done) => setTimeout(done, 50))]);
       this.fail(`the GPU failed: ${firstLine(String((error as Error).message))}`, restart);
+      throw this.failure ?? error;
+    } finally {
+      this.waiting.delete(giveUp);
     }
-    this.check();
-    throw new LolaError("device", "the GPU device was closed while it worked", restart);
   }
 
   /** From here on the loss of the device is meant. */
