@@ -10,7 +10,7 @@ struct Params {
   scale: f32,
 }
 
-override ROWS: u32 = 8; // at most 8
+override ROWS: u32 = 4; // at most 4
 override CHUNKS: u32 = 2; // of 32 channels, at most 4; the head size is a multiple of 4
 
 @group(0) @binding(0) var<storage, read> qkv: array<vec4f>; // [T, q‖k‖v]
@@ -34,9 +34,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let quads = params.head_size / 4;
   let width = params.heads * quads;
 
-  var top: array<f32, 8>;
-  var total: array<f32, 8>;
-  var mix: array<array<vec4f, 4>, 8>;
+  var top: array<f32, 4>;
+  var total: array<f32, 4>;
+  var mix: array<array<vec4f, 4>, 4>;
   for (var r = 0u; r < ROWS; r++) {
     top[r] = LOWEST;
   }
@@ -52,7 +52,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let base = (sequence * params.heads + head) * params.context;
     for (var tile = 0u; tile < keys; tile += 32) {
       // Of keys tile + lane, + 8, + 16, + 24. Without a value, Dawn keeps what the last turn left.
-      var scores = array<vec4f, 8>();
+      var scores = array<vec4f, 4>();
       for (var d = 0u; d < quads; d++) {
         var keys4: mat4x4f;
         for (var j = 0u; j < 4; j++) {
