@@ -74,8 +74,9 @@ static void advance(Pool *pool) {
   }
   pool->tiles = tiles;
   atomic_store(&pool->done, 0);
-  if (!tiles) atomic_store(&pool->running, 0);
   atomic_store(&pool->ticket, ((atomic_load(&pool->ticket) >> 32) + 1) << 32 | tiles);
+  /* Last: from here on the caller may open the next run, whose ticket must not be overwritten. */
+  if (!tiles) atomic_store(&pool->running, 0);
   /* One tile is this thread's own: nobody need wake for it. */
   if (tiles != 1 && atomic_load(&pool->sleepers)) {
     pthread_mutex_lock(&pool->lock);

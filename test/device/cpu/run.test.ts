@@ -150,6 +150,24 @@ test("other busy processes slow a decode, but do not stop it", async () => {
   one.close();
 }, 30_000);
 
+test("the end of a run never swallows the start of the next", async () => {
+  const busy = [0, 1].map(() =>
+    Bun.spawn([process.execPath, "-e", "for (;;);"], { stdio: ["ignore", "ignore", "ignore"] }),
+  );
+  const { program } = products(device, 4, 2);
+  // A worker put aside between the last tile and its books once overwrote the next run's tickets: one run in 160,000.
+  const start = performance.now();
+  let slowest = 0;
+  for (let i = 0; i < 150_000; i++) {
+    const before = performance.now();
+    await device.run(program);
+    slowest = Math.max(slowest, performance.now() - before);
+  }
+  for (const process of busy) process.kill();
+  expect(slowest).toBeLessThan(5000);
+  expect(performance.now() - start).toBeLessThan(60_000);
+}, 90_000);
+
 test("a process may end, or be interrupted, during a run", async () => {
   const cpu = JSON.stringify(join(import.meta.dir, "../../../src/device/cpu/cpu.ts"));
   const kernel = JSON.stringify(join(import.meta.dir, "../../../kernels/matmul/matmul_forward.ts"));
