@@ -21,6 +21,7 @@ override W_TYPE: u32 = 0; // 0 f32, 1 f16, 2 bf16
 @group(0) @binding(6) var<uniform> params: Params;
 
 const ROWS = 8u;
+const HALF = 4u;
 
 var<workgroup> results: array<vec4f, ROWS * 8>;
 
@@ -81,41 +82,60 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
   var a: array<f32, ROWS>;
   var sums: array<vec4f, ROWS>;
+  // A tile of few rows, an expert's last, skips the upper half.
+  let whole = end - begin > HALF;
   for (var k = 0u; k < params.inner; k += 8) {
-    for (var r = 0u; r < ROWS; r++) {
+    for (var r = 0u; r < HALF; r++) {
       a[r] = x[rows[r] + k];
     }
+    if (whole) {
+      for (var r = HALF; r < ROWS; r++) {
+        a[r] = x[rows[r] + k];
+      }
+    }
     let w0 = weights(at);
-    for (var r = 0u; r < ROWS; r++) {
+    for (var r = 0u; r < HALF; r++) {
       sums[r] += subgroupBroadcast(a[r], 0) * w0;
     }
     let w1 = weights(at + panel);
-    for (var r = 0u; r < ROWS; r++) {
+    for (var r = 0u; r < HALF; r++) {
       sums[r] += subgroupBroadcast(a[r], 1) * w1;
     }
     let w2 = weights(at + 2 * panel);
-    for (var r = 0u; r < ROWS; r++) {
+    for (var r = 0u; r < HALF; r++) {
       sums[r] += subgroupBroadcast(a[r], 2) * w2;
     }
     let w3 = weights(at + 3 * panel);
-    for (var r = 0u; r < ROWS; r++) {
+    for (var r = 0u; r < HALF; r++) {
       sums[r] += subgroupBroadcast(a[r], 3) * w3;
     }
     let w4 = weights(at + 4 * panel);
-    for (var r = 0u; r < ROWS; r++) {
+    for (var r = 0u; r < HALF; r++) {
       sums[r] += subgroupBroadcast(a[r], 4) * w4;
     }
     let w5 = weights(at + 5 * panel);
-    for (var r = 0u; r < ROWS; r++) {
+    for (var r = 0u; r < HALF; r++) {
       sums[r] += subgroupBroadcast(a[r], 5) * w5;
     }
     let w6 = weights(at + 6 * panel);
-    for (var r = 0u; r < ROWS; r++) {
+    for (var r = 0u; r < HALF; r++) {
       sums[r] += subgroupBroadcast(a[r], 6) * w6;
     }
     let w7 = weights(at + 7 * panel);
-    for (var r = 0u; r < ROWS; r++) {
+    for (var r = 0u; r < HALF; r++) {
       sums[r] += subgroupBroadcast(a[r], 7) * w7;
+    }
+    if (whole) {
+      for (var r = HALF; r < ROWS; r++) {
+        sums[r] += subgroupBroadcast(a[r], 0) * w0;
+        sums[r] += subgroupBroadcast(a[r], 1) * w1;
+        sums[r] += subgroupBroadcast(a[r], 2) * w2;
+        sums[r] += subgroupBroadcast(a[r], 3) * w3;
+        sums[r] += subgroupBroadcast(a[r], 4) * w4;
+        sums[r] += subgroupBroadcast(a[r], 5) * w5;
+        sums[r] += subgroupBroadcast(a[r], 6) * w6;
+        sums[r] += subgroupBroadcast(a[r], 7) * w7;
+      }
     }
     at += 8 * panel;
   }
@@ -123,11 +143,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var r = 0u; r < ROWS; r++) {
     results[r * 8 + lane] = sums[r];
   }
-  if (n >= cols) {
-    return;
-  }
   let stop = min(begin + ROWS, end);
-  for (var i = begin; i < stop; i++) {
+  for (var i = begin; i < stop && n < cols; i++) {
     store(e, i, n, results[(i - begin) * 8 + lane]);
   }
 }
