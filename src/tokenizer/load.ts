@@ -1,7 +1,5 @@
 /** Hugging Face tokenizer files → TokenizerData: `tokenizer.json`, or `vocab.json` with `merges.txt`. */
 
-import { readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
 import { DataError } from "../base/errors.ts";
 import { MOST_TOKENS } from "./bpe.ts";
 import {
@@ -24,9 +22,6 @@ export const hfFileNames = [
 
 /** Text of each file that is there. */
 export type HfFiles = Partial<Record<(typeof hfFileNames)[number], string>>;
-
-/** LOLA's largest, of 100,000 tokens, has 4.8 MB. */
-const MOST_BYTES = 64 * 2 ** 20;
 
 const unsupported = (what: string) =>
   new DataError(
@@ -164,26 +159,4 @@ export function parseHfTokenizer(files: HfFiles): TokenizerData {
   if (files["vocab.json"] !== undefined && files["merges.txt"] !== undefined)
     return fromVocabAndMerges(files, maps, config);
   throw new DataError("tokenizer.missing", "no tokenizer.json, and no vocab.json with merges.txt");
-}
-
-/**
- * Reads a folder's tokenizer.
- * @throws DataError as parseHfTokenizer, and tokenizer.size for a file above 64 MiB
- */
-export async function readHfTokenizer(folder: string): Promise<TokenizerData> {
-  const files: HfFiles = {};
-  for (const name of hfFileNames) {
-    const path = join(folder, name);
-    const found = await stat(path).catch(() => undefined);
-    if (!found?.isFile()) continue;
-    if (found.size > MOST_BYTES)
-      throw new DataError("tokenizer.size", `${path}: ${found.size} bytes, the limit is ${MOST_BYTES}`);
-    files[name] = await readFile(path, "utf8");
-  }
-  try {
-    return parseHfTokenizer(files);
-  } catch (error) {
-    if (!(error instanceof DataError)) throw error;
-    throw new DataError(error.code, `${folder}: ${error.message}`, error.hint, { cause: error });
-  }
 }

@@ -4,12 +4,11 @@ import {
   brainsToFloats,
   floatsToBrains,
   floatsToHalves,
-  floatToHalf,
   fromFloats,
-  halfToFloat,
   halvesToFloats,
   toFloats,
 } from "../../src/base/float.ts";
+import { floatToHalf, halfToFloat } from "./half.ts";
 
 const patterns = Uint16Array.from({ length: 65536 }, (_, i) => i);
 const finiteHalves = patterns.filter((h) => (h & 0x7c00) !== 0x7c00);

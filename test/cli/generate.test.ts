@@ -111,6 +111,12 @@ describe("the text", () => {
     expect(stopped.text).toBe(plain.text.slice(0, plain.text.indexOf(stop)));
   });
 
+  test("--logprobs without a form that can tell them is refused", async () => {
+    const { code, err } = await generate(["x", "--logprobs", "3"]);
+    expect(code).toBe(2);
+    expect(err).toContain("--jsonl");
+  });
+
   test("--logprobs tells the best tokens at each step, the chosen one first when greedy", async () => {
     const { logprobs, ids, logprob } = (await json(["All human beings", ...greedy, "--logprobs", "3"])).samples[0];
     expect(logprobs.map((t: { id: number }) => t.id)).toEqual(ids);

@@ -1,11 +1,8 @@
 /** Hugging Face files: read, refused with a code, written back. */
 
 import { describe, expect, test } from "bun:test";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { type TokenizerData, validateTokenizer } from "../../src/tokenizer/data.ts";
-import { type HfFiles, parseHfTokenizer, readHfTokenizer } from "../../src/tokenizer/load.ts";
+import { type HfFiles, parseHfTokenizer } from "../../src/tokenizer/load.ts";
 import { toHfFiles } from "../../src/tokenizer/save.ts";
 import { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { dice, hfTwin, randomText, tinyData, tinyFiles } from "./support.ts";
@@ -79,21 +76,9 @@ describe("export", () => {
   });
 });
 
-describe("folders", () => {
-  test("errors name the folder", async () => {
-    const folder = await mkdtemp(join(tmpdir(), "lola-tokenizer-"));
-    await expect(readHfTokenizer(folder)).rejects.toEqual(coded("tokenizer.missing"));
-    await Bun.write(join(folder, "tokenizer.json"), "{");
-    await expect(readHfTokenizer(folder)).rejects.toThrow(folder);
-    await rm(folder, { recursive: true });
-  });
-
-  test("a file above 64 MiB is not read", async () => {
-    const folder = await mkdtemp(join(tmpdir(), "lola-tokenizer-"));
-    await Bun.write(join(folder, "vocab.json"), new Uint8Array(64 * 2 ** 20 + 1));
-    await expect(readHfTokenizer(folder)).rejects.toEqual(coded("tokenizer.size"));
-    await rm(folder, { recursive: true });
-  });
+test("no files, and files that are no JSON", () => {
+  expect(() => parseHfTokenizer({})).toThrow(coded("tokenizer.missing"));
+  expect(() => parseHfTokenizer({ "tokenizer.json": "{" })).toThrow(coded("tokenizer.json"));
 });
 
 // biome-ignore lint/suspicious/noExplicitAny: a file may hold anything

@@ -7,9 +7,11 @@ import { philox, seedWords } from "../../src/base/random.ts";
 import { type HfFiles, hfFileNames, parseHfTokenizer } from "../../src/tokenizer/load.ts";
 import { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 
-/** The five files of the fixture `tiny-lola`: 1,000 tokens, six of them special. */
-export function tinyFiles(): Required<HfFiles> {
-  const folder = join(import.meta.dir, "data");
+/** The fixture `tiny-lola`'s: 1,000 tokens, six of them special. */
+export const tinyFiles = () => filesOf(join(import.meta.dir, "data"));
+
+/** The five files of a tokenizer's folder. */
+export function filesOf(folder: string): Required<HfFiles> {
   return Object.fromEntries(
     hfFileNames.map((name) => [name, readFileSync(join(folder, name), "utf8")]),
   ) as Required<HfFiles>;

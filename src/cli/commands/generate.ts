@@ -134,6 +134,8 @@ export const generate = defineCommand({
     }
     if (context.json && flags.jsonl)
       throw new LolaError("usage", "--json and --jsonl are two forms of output", "one of them");
+    if (flags.logprobs > 0 && !context.json && !flags.jsonl)
+      throw new LolaError("usage", "--logprobs has no place in plain text", "--json or --jsonl with it");
     const prompt = await readPrompt({ args: context.args, file: flags.file, ids: flags.promptIds }, notes);
     const source = await openNamed(flags.model, notes);
     const { tokenizerOf } = await import("../../model/open.ts");
