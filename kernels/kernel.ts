@@ -11,7 +11,10 @@
  */
 export const panelColumns = 64;
 
-/** `table`: weights of any float type, row-major. `matrix`: weights [.., inner, cols] of any float type, packed as the engine likes. */
+/**
+ * `table`: weights of any float type, row-major. `matrix`: weights [.., inner, cols] of any float type, packed as the
+ * engine likes; one that a kernel writes (a gradient) is f32.
+ */
 export type ElementType = "f32" | "u32" | "table" | "matrix";
 
 export interface Binding {
@@ -113,6 +116,12 @@ const geluScale = 0.7978845608;
 /** gelu_fast: `0.5 x (1 + tanh(x c (1 + 0.044715 x²)))`. */
 export function gelu(x: number): number {
   return 0.5 * x * (1 + Math.tanh(x * geluScale * (1 + 0.044715 * x * x)));
+}
+
+/** Derivative of {@link gelu}. */
+export function geluSlope(x: number): number {
+  const tanh = Math.tanh(x * geluScale * (1 + 0.044715 * x * x));
+  return 0.5 * (1 + tanh) + 0.5 * x * (1 - tanh * tanh) * geluScale * (1 + 3 * 0.044715 * x * x);
 }
 
 export function ceilDiv(a: number, b: number): number {

@@ -6,6 +6,7 @@ struct Params {
   cols: u32,
   first: u32,
   count: u32,
+  gelu: u32,
 }
 
 override W_TYPE: u32 = 0; // 0 f32, 1 f16, 2 bf16
@@ -30,10 +31,10 @@ fn weight(i: u32) -> f32 {
   return bitcast<f32>(bits << 16);
 }
 
-fn gelu(x: f32) -> f32 {
+fn activate(x: f32) -> f32 {
   // tanh is ±1 in f32 beyond 10, and some drivers return NaN for large arguments.
   let u = clamp(x * 0.7978845608 * (1 + 0.044715 * x * x), -10.0, 10.0);
-  return 0.5 * x * (1 + tanh(u));
+  return select(x, 0.5 * x * (1 + tanh(u)), params.gelu == 1);
 }
 
 @compute @workgroup_size(64)
@@ -54,5 +55,5 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   for (var k = 0u; k < params.inner; k++) {
     sum += x[t * params.inner + k] * weight(at + k * panel);
   }
-  h[i * params.cols + n] = gelu(sum + b[e * params.cols + n]);
+  h[i * params.cols + n] = activate(sum + b[e * params.cols + n]);
 }

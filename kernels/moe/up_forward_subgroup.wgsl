@@ -1,5 +1,4 @@
-// Eight rows by 4 × 8 columns a subgroup of 8: a load of x serves 8 values of k by broadcasts. For CPU adapters, where
-// each load costs as much as dozens of products and workgroup memory saves nothing.
+// Eight rows by 4 × 8 columns a subgroup of 8; a load of x serves 8 values of k by broadcasts: for CPU adapters.
 enable subgroups;
 
 struct Params {
@@ -8,6 +7,7 @@ struct Params {
   cols: u32,
   first: u32,
   count: u32,
+  gelu: u32,
 }
 
 override W_TYPE: u32 = 0; // 0 f32, 1 f16, 2 bf16
@@ -38,14 +38,14 @@ fn weights(i: u32) -> vec4f {
   return bitcast<vec4f>(vec4u(words.x << 16, words.x & 0xffff0000, words.y << 16, words.y & 0xffff0000));
 }
 
-fn gelu(x: vec4f) -> vec4f {
+fn activate(x: vec4f) -> vec4f {
   // tanh is ±1 in f32 beyond 10, and some drivers return NaN for large arguments.
   let u = clamp(x * 0.7978845608 * (1 + 0.044715 * x * x), vec4f(-10), vec4f(10));
-  return 0.5 * x * (1 + tanh(u));
+  return select(x, 0.5 * x * (1 + tanh(u)), params.gelu == 1);
 }
 
 fn store(e: u32, i: u32, n: u32, product: vec4f) {
-  h[i * (params.cols / 4) + n] = gelu(product + b[e * (params.cols / 4) + n]);
+  h[i * (params.cols / 4) + n] = activate(product + b[e * (params.cols / 4) + n]);
 }
 
 // Expert and first row of the group's tile: experts have whole tiles, in order; beyond the last, none.

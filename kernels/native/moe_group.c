@@ -2,7 +2,7 @@
 #include "gemm.h"
 
 typedef struct {
-  uint32_t rows, inner, cols, first, count;
+  uint32_t rows, inner, cols, first, count, gelu;
 } UpParams;
 
 typedef struct {
@@ -18,8 +18,10 @@ static void up_finish(const Step *step, uint32_t group, uint32_t row, uint32_t c
   float *h = (float *)step->bind[UP_H].data + (size_t)row * p->cols + col;
   for (uint32_t i = 0; i < cols; i += VW) {
     const uint32_t n = min_u32(VW, cols - i);
-    if (n == VW) store(h + i, vgelu(load(sums + i) + load(bias + i)));
-    else store_part(h + i, vgelu(load(sums + i) + load_part(bias + i, n)), n);
+    vf v = load(sums + i) + (n == VW ? load(bias + i) : load_part(bias + i, n));
+    if (p->gelu) v = vgelu(v);
+    if (n == VW) store(h + i, v);
+    else store_part(h + i, v, n);
   }
 }
 

@@ -198,7 +198,7 @@ function experts(config: ModelConfig, layer: LayerWeights, a: Activations, moeIn
     bindings: { x: y, gate: layer.gate!, expert, prob },
     params: { rows, width, experts: count, at },
   };
-  const up = { rows, inner: width, cols: inner };
+  const up = { rows, inner: width, cols: inner, gelu: 1 };
   const down = { rows, inner, cols: width };
   if (a.capacity < groupedRows)
     return [

@@ -9,10 +9,10 @@ type Values = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
 const margin = 1024;
 const sentinel = { f32: 12345.678, u32: 0xdeadbeef };
 
-/** Types that the weights of a kernel may have; one, if it has none. */
+/** Types that the weights of a kernel may have; one, if it has none or writes them. */
 export function weightTypes(kernel: Kernel): readonly FloatType[] {
-  const weights = Object.values(kernel.bindings).some(({ type }) => type === "table" || type === "matrix");
-  return weights ? ["f32", "f16", "bf16"] : ["f32"];
+  const weights = Object.values(kernel.bindings).filter(({ type }) => type === "table" || type === "matrix");
+  return weights.some(({ access }) => access === "in") ? ["f32", "f16", "bf16"] : ["f32"];
 }
 
 /** Mean squared error over the mean square of what is expected. */
@@ -71,10 +71,11 @@ export async function check(device: Device, kernel: Kernel, example: Case, type:
     const wants = expected[name]!;
     const words = first[i]!.slice().buffer;
     const all = wants instanceof Uint32Array ? new Uint32Array(words) : new Float32Array(words);
-    const got = all.subarray(margin, margin + wants.length);
+    const before = whole[name]!.layout === "matrix" ? 0 : margin;
+    const got = all.subarray(before, before + wants.length);
     const guard = wants instanceof Uint32Array ? sentinel.u32 : Math.fround(sentinel.f32);
-    const touched = all.findIndex((v, at) => (at < margin || at >= margin + wants.length) && v !== guard);
-    if (touched >= 0) complain(`element ${touched - margin} of ${wants.length} was written`);
+    const touched = all.findIndex((v, at) => (at < before || at >= before + wants.length) && v !== guard);
+    if (touched >= 0) complain(`element ${touched - before} of ${wants.length} was written`);
     const moved = wants.findIndex((v, at) => v === initial[name]![at] && got[at] !== v);
     if (moved >= 0) complain(`element ${moved} should have stayed ${wants[moved]}, and is ${got[moved]}`);
     if (wants instanceof Uint32Array) {
