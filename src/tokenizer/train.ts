@@ -38,8 +38,8 @@ const roles: TokenizerData["roles"] = {
 /** Tokens of a tokenizer without merges: the smallest vocabulary there is. */
 export const fewestTokens = specials.length + byteCharacters.length;
 
-/** Weights are counted in steps of 2^-16, so that their sums are exact. */
-const STEPS = 2 ** 16;
+/** Weights are counted in steps of 2^-20, so that their sums are exact. */
+const STEPS = 2 ** 20;
 /** Most bytes of different pre-tokens: four arrays of 4 bytes each are kept for every byte. */
 const MOST_BYTES = 2 ** 29;
 /** Between words. */
@@ -50,7 +50,7 @@ const BOUNDARY = -1;
  *
  * The same texts in any order give the same tokenizer: of pairs that are equally frequent, the one whose left token has the
  * lower id is merged first, then the one whose right token has.
- * @param texts weights below 2^-17 count as nothing
+ * @param texts weights below 2^-21 count as nothing
  * @returns fewer tokens than asked for, where no pair is frequent enough any more
  * @throws LolaError "usage" where `vocabulary` is below 262 or above 2^22, or the texts are too many to count in memory
  */
