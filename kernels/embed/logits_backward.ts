@@ -1,6 +1,7 @@
 /** Gradient of the final hidden states through one part of the tied embedding. */
 import { uniform } from "../cases.ts";
 import { defineKernel } from "../kernel.ts";
+import { logitsBackwardVariants } from "./logits_variants.ts";
 
 export const logitsBackward = defineKernel({
   name: "embed/logits_backward",
@@ -12,7 +13,7 @@ export const logitsBackward = defineKernel({
   },
   /** vocabulary: columns of dy; first, count: those that this part of wte holds; add: 0 or 1. */
   params: { rows: "u32", width: "u32", vocabulary: "u32", first: "u32", count: "u32", at: "u32", add: "u32" },
-  variants: [],
+  variants: logitsBackwardVariants,
   cost: (p, weightBytes) => ({
     bytes: p.count * p.width * weightBytes + 4 * p.rows * (p.width * (1 + p.add) + p.count),
     flops: 2 * p.rows * p.count * p.width,

@@ -1,5 +1,6 @@
-/** WGSL variants of the final logits. */
+/** WGSL variants of the final logits, and of their way back. */
 import { ceilDiv, type GpuTraits, type Variant } from "../kernel.ts";
+import backward from "./logits_backward.wgsl" with { type: "text" };
 import elements from "./logits_forward.wgsl" with { type: "text" };
 import row from "./logits_forward_row.wgsl" with { type: "text" };
 
@@ -19,4 +20,8 @@ export const logitsVariants: readonly Variant<"rows" | "width" | "count">[] = [
     grid: (p, gpu) => [ceilDiv(p.count, 8 * threads(gpu).GROUPS), ceilDiv(p.rows, together(p.rows)), 1],
   },
   { name: "elements", code: elements, grid: (p) => [ceilDiv(p.count, 64), p.rows, 1] },
+];
+
+export const logitsBackwardVariants: readonly Variant<"rows" | "width">[] = [
+  { name: "elements", code: backward, grid: (p) => [ceilDiv(p.width, 64), p.rows, 1] },
 ];

@@ -1,6 +1,7 @@
 /** Gradient of a matrix product's input, and through the GELU before it. */
 import { uniform } from "../cases.ts";
 import { defineKernel, geluSlope } from "../kernel.ts";
+import { inputVariants } from "./backward_variants.ts";
 
 export const inputBackward = defineKernel({
   name: "matmul/input_backward",
@@ -13,7 +14,7 @@ export const inputBackward = defineKernel({
   },
   /** inner: K; cols: N; gelu: 0 or 1. */
   params: { rows: "u32", inner: "u32", cols: "u32", gelu: "u32" },
-  variants: [],
+  variants: inputVariants,
   cost: (p, weightBytes) => ({
     bytes: p.inner * p.cols * weightBytes + 4 * p.rows * (p.cols + p.inner * (1 + p.gelu)),
     flops: 2 * p.rows * p.inner * p.cols,

@@ -1,6 +1,7 @@
 /** Gradient of a table [N, C] that is multiplied row by row: the tied embedding as head, and the router's gate. */
 import { uniform } from "../cases.ts";
 import { defineKernel } from "../kernel.ts";
+import { tableVariants } from "./backward_variants.ts";
 
 export const tableBackward = defineKernel({
   name: "matmul/table_backward",
@@ -12,7 +13,7 @@ export const tableBackward = defineKernel({
   },
   /** cols: N; first, count: the columns of dy that belong to this part; at: the row of x that the first row of dy belongs to; add: 0 or 1. */
   params: { rows: "u32", width: "u32", cols: "u32", first: "u32", count: "u32", at: "u32", add: "u32" },
-  variants: [],
+  variants: tableVariants,
   cost: (p) => ({
     bytes: 4 * (p.rows * (p.width + p.count) + p.count * p.width * (1 + p.add)),
     flops: 2 * p.rows * p.count * p.width,

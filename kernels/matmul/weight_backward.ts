@@ -1,6 +1,7 @@
 /** Gradients of a matrix product's matrix and bias: products and sums over the rows. */
 import { uniform } from "../cases.ts";
 import { defineKernel } from "../kernel.ts";
+import { weightVariants } from "./backward_variants.ts";
 
 export const weightBackward = defineKernel({
   name: "matmul/weight_backward",
@@ -13,7 +14,7 @@ export const weightBackward = defineKernel({
   },
   /** inner: K; cols: N; add: 0 or 1. */
   params: { rows: "u32", inner: "u32", cols: "u32", add: "u32" },
-  variants: [],
+  variants: weightVariants,
   cost: (p) => ({
     bytes: 4 * (p.rows * (p.inner + p.cols) + p.inner * p.cols * (1 + p.add)),
     flops: 2 * p.rows * p.inner * p.cols,

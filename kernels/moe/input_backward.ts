@@ -1,6 +1,7 @@
 /** Gradient of the input of an expert matrix, over rows grouped by expert. */
 import { grouped, integers, uniform } from "../cases.ts";
 import { defineKernel } from "../kernel.ts";
+import { inputVariants } from "./backward_variants.ts";
 
 export const inputBackward = defineKernel({
   name: "moe/input_backward",
@@ -14,7 +15,7 @@ export const inputBackward = defineKernel({
   },
   /** first, count: the experts that this part of w holds; scatter: 0 writes dx[i], 1 adds to dx[order[i]]. */
   params: { rows: "u32", inner: "u32", cols: "u32", first: "u32", count: "u32", scatter: "u32" },
-  variants: [],
+  variants: inputVariants,
   cost: (p, weightBytes) => ({
     bytes: Math.min(p.rows, p.count) * p.inner * p.cols * weightBytes + 4 * p.rows * (p.inner + p.cols),
     flops: 2 * p.rows * p.inner * p.cols,

@@ -1,6 +1,7 @@
 /** Gradients of the experts' matrices and biases, over rows grouped by expert. */
 import { grouped, integers, uniform } from "../cases.ts";
 import { defineKernel } from "../kernel.ts";
+import { weightVariants } from "./backward_variants.ts";
 
 export const weightBackward = defineKernel({
   name: "moe/weight_backward",
@@ -14,7 +15,7 @@ export const weightBackward = defineKernel({
   },
   /** first, count: the experts that this part of dw holds, whose db is computed too; add: 0 or 1. */
   params: { rows: "u32", inner: "u32", cols: "u32", first: "u32", count: "u32", add: "u32" },
-  variants: [],
+  variants: weightVariants,
   cost: (p) => ({
     bytes: 4 * (p.rows * (p.inner + p.cols) + p.count * p.inner * p.cols * (1 + p.add)),
     flops: 2 * p.rows * p.inner * p.cols,
