@@ -127,3 +127,8 @@ export function geluSlope(x: number): number {
 export function ceilDiv(a: number, b: number): number {
   return Math.ceil(a / b);
 }
+
+/** Workgroups for so many blocks, in rows of 256, since no dimension may hold more than 65,535: block = 256 · y + x. */
+export function blockGrid(blocks: number): [number, number, number] {
+  return [Math.min(blocks, 256), ceilDiv(blocks, 256), 1];
+}

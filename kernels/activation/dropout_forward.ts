@@ -1,7 +1,8 @@
 /** Dropout by counted random numbers: the same mask on the way back, with nothing stored. */
 import { philox, unit } from "../../src/base/random.ts";
 import { uniform } from "../cases.ts";
-import { defineKernel } from "../kernel.ts";
+import { blockGrid, ceilDiv, defineKernel } from "../kernel.ts";
+import code from "./dropout_forward.wgsl" with { type: "text" };
 
 export const dropoutForward = defineKernel({
   name: "activation/dropout_forward",
@@ -12,7 +13,7 @@ export const dropoutForward = defineKernel({
   },
   /** Element i is kept where word i mod 4 of Philox(seed, [⌊i / 4⌋, stream, site, 0]) as a unit number is ≥ rate; add: 0 or 1. */
   params: { count: "u32", add: "u32", seed_low: "u32", seed_high: "u32", stream: "u32", site: "u32", rate: "f32" },
-  variants: [],
+  variants: [{ name: "elements", code, grid: (p) => blockGrid(ceilDiv(p.count, 256)) }],
   cost: (p) => ({ bytes: 8 * p.count + 4 * p.count * p.add, flops: 2 * p.count }),
   reference({ x, y }, { count, add, seed_low, seed_high, stream, site, rate }) {
     for (let i = 0; i < count; i++) {

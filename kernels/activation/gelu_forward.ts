@@ -1,6 +1,7 @@
 /** GELU by itself, for training, which keeps what comes before it (spec §1.2). */
 import { uniform } from "../cases.ts";
-import { defineKernel, gelu } from "../kernel.ts";
+import { blockGrid, ceilDiv, defineKernel, gelu } from "../kernel.ts";
+import code from "./gelu_forward.wgsl" with { type: "text" };
 
 export const geluForward = defineKernel({
   name: "activation/gelu_forward",
@@ -10,7 +11,7 @@ export const geluForward = defineKernel({
     y: { access: "out", type: "f32", shape: "[n]" },
   },
   params: { count: "u32" },
-  variants: [],
+  variants: [{ name: "elements", code, grid: (p) => blockGrid(ceilDiv(p.count, 256)) }],
   cost: (p) => ({ bytes: 8 * p.count, flops: 12 * p.count }),
   reference({ x, y }, { count }) {
     for (let i = 0; i < count; i++) y[i] = gelu(x[i]!);

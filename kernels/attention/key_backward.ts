@@ -1,6 +1,7 @@
 /** Gradients of the keys and values of causal attention over packed sequences. */
 import { uniform } from "../cases.ts";
 import { defineKernel } from "../kernel.ts";
+import row from "./key_backward_row.wgsl" with { type: "text" };
 import { attended, trainingCases } from "./training.ts";
 
 export const keyBackward = defineKernel({
@@ -13,7 +14,9 @@ export const keyBackward = defineKernel({
     dqkv: { access: "inout", type: "f32", shape: "[T, 3C]; the second and third third of each row are written" },
   },
   params: { rows: "u32", heads: "u32", head_size: "u32", time: "u32", scale: "f32" },
-  variants: [],
+  variants: [
+    { name: "row", code: row, constants: (_, p) => ({ HEAD_SIZE: p.head_size }), grid: (p) => [p.heads, p.rows, 1] },
+  ],
   cost: (p) => ({
     bytes: 4 * p.rows * p.heads * p.head_size * 6,
     flops: 4 * p.rows * p.heads * p.head_size * (p.time + 1),

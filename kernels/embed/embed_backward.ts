@@ -1,6 +1,7 @@
 /** Gradient of the token embedding: each token's rows are summed by one worker, in order, without atomics. */
 import { integers, listed, uniform } from "../cases.ts";
-import { defineKernel } from "../kernel.ts";
+import { ceilDiv, defineKernel } from "../kernel.ts";
+import code from "./embed_backward.wgsl" with { type: "text" };
 
 export const embedBackward = defineKernel({
   name: "embed/embed_backward",
@@ -12,7 +13,7 @@ export const embedBackward = defineKernel({
     dwte: { access: "inout", type: "f32", shape: "[V part, C]" },
   },
   params: { rows: "u32", width: "u32", first: "u32", count: "u32" },
-  variants: [],
+  variants: [{ name: "tokens", code, grid: (p) => [ceilDiv(p.width, 64), p.rows, 1] }],
   cost: (p) => ({ bytes: 12 * p.rows * p.width, flops: p.rows * p.width }),
   reference({ dx, token, sorted, dwte }, { rows, width, first, count }) {
     for (let i = 0; i < rows; i++) {

@@ -1,6 +1,7 @@
 /** Gradient of the position embedding, of sequences that all start at position 0. */
 import { uniform } from "../cases.ts";
-import { defineKernel } from "../kernel.ts";
+import { ceilDiv, defineKernel } from "../kernel.ts";
+import code from "./position_backward.wgsl" with { type: "text" };
 
 export const positionBackward = defineKernel({
   name: "embed/position_backward",
@@ -11,7 +12,7 @@ export const positionBackward = defineKernel({
   },
   /** rows: whole sequences of `time` rows each; add: 0 or 1. */
   params: { rows: "u32", width: "u32", time: "u32", add: "u32" },
-  variants: [],
+  variants: [{ name: "elements", code, grid: (p) => [ceilDiv(p.width, 64), p.time, 1] }],
   cost: (p) => ({ bytes: 4 * p.width * (p.rows + p.time), flops: p.rows * p.width }),
   reference({ dx, dwpe }, { rows, width, time, add }) {
     for (let p = 0; p < time; p++)

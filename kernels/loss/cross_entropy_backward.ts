@@ -1,23 +1,26 @@
 /** Cross-entropy of a block of rows: the loss of each, and the logits turned into their gradient in place. */
 import { integers, uniform } from "../cases.ts";
 import { defineKernel } from "../kernel.ts";
+import code from "./cross_entropy_backward.wgsl" with { type: "text" };
 
 export const crossEntropyBackward = defineKernel({
   name: "loss/cross_entropy_backward",
   summary: "nll[at + t] = log Σ e^logits[t] − logits[t, target], then logits[t] = scale · (softmax − onehot(target))",
   bindings: {
-    target: { access: "in", type: "u32", shape: "[at + T]" },
+    targets: { access: "in", type: "u32", shape: "[at + T]" },
     logits: { access: "inout", type: "f32", shape: "[T, V]" },
     nll: { access: "inout", type: "f32", shape: "[at + T], nats" },
   },
   /** Rows whose target is no token (≥ vocabulary) count nothing: nll and gradient 0. */
   params: { rows: "u32", vocabulary: "u32", at: "u32", scale: "f32" },
-  variants: [],
+  variants: [
+    { name: "row", code, constants: (gpu) => ({ THREADS: gpu.software ? 8 : 256 }), grid: (p) => [p.rows, 1, 1] },
+  ],
   cost: (p) => ({ bytes: 12 * p.rows * p.vocabulary, flops: 12 * p.rows * p.vocabulary }),
-  reference({ target, logits, nll }, { rows, vocabulary, at, scale }) {
+  reference({ targets, logits, nll }, { rows, vocabulary, at, scale }) {
     for (let t = 0; t < rows; t++) {
       const row = logits.subarray(t * vocabulary, (t + 1) * vocabulary);
-      const wanted = target[at + t]!;
+      const wanted = targets[at + t]!;
       if (wanted >= vocabulary) {
         row.fill(0);
         nll[at + t] = 0;
@@ -40,7 +43,7 @@ export const crossEntropyBackward = defineKernel({
       label: `${params.rows} × ${params.vocabulary}, some rows ignored`,
       params,
       tensors: {
-        target: integers(1, [params.at + params.rows], params.vocabulary + 1),
+        targets: integers(1, [params.at + params.rows], params.vocabulary + 1),
         logits: uniform(2, [params.rows, params.vocabulary], 9),
         nll: uniform(3, [params.at + params.rows]),
       },

@@ -1,6 +1,7 @@
 /** Back through an expert's GELU, and the gradient of the probability that scaled its output. */
 import { grouped, integers, uniform } from "../cases.ts";
 import { defineKernel, gelu, geluSlope } from "../kernel.ts";
+import code from "./activation_backward.wgsl" with { type: "text" };
 
 export const activationBackward = defineKernel({
   name: "moe/activation_backward",
@@ -16,7 +17,9 @@ export const activationBackward = defineKernel({
     dprob: { access: "inout", type: "f32", shape: "[T]" },
   },
   params: { rows: "u32", inner: "u32", width: "u32", experts: "u32", at: "u32" },
-  variants: [],
+  variants: [
+    { name: "row", code, constants: (gpu) => ({ THREADS: gpu.software ? 8 : 128 }), grid: (p) => [p.rows, 1, 1] },
+  ],
   cost: (p) => ({ bytes: 4 * p.rows * (3 * p.inner + p.width), flops: p.rows * (30 * p.inner + 2 * p.width) }),
   reference({ u, dy, b, order, start, prob, g, dprob }, { inner, width, experts, at }) {
     for (let e = 0; e < experts; e++)

@@ -1,6 +1,7 @@
 /** What the balance loss E · Σ me · ce is made of (spec §4 step 5), before any token is dropped. */
 import { integers, uniform } from "../cases.ts";
 import { defineKernel } from "../kernel.ts";
+import code from "./balance_forward.wgsl" with { type: "text" };
 
 export const balanceForward = defineKernel({
   name: "moe/balance_forward",
@@ -12,7 +13,9 @@ export const balanceForward = defineKernel({
   },
   /** at, to: where this layer starts in expert and in balance. */
   params: { rows: "u32", experts: "u32", at: "u32", to: "u32" },
-  variants: [],
+  variants: [
+    { name: "expert", code, constants: (gpu) => ({ THREADS: gpu.software ? 8 : 128 }), grid: (p) => [p.experts, 1, 1] },
+  ],
   cost: (p) => ({ bytes: 4 * p.rows * (p.experts + 1), flops: p.rows * p.experts }),
   reference({ probs, expert, balance }, { rows, experts, at, to }) {
     for (let e = 0; e < experts; e++) {

@@ -1,7 +1,8 @@
 /** Expert capacity as DeepSpeed 0.11.1 has it (spec §4 step 6): each expert keeps the rows of highest priority. */
 import { philox } from "../../src/base/random.ts";
 import { blank, integers, listed } from "../cases.ts";
-import { defineKernel } from "../kernel.ts";
+import { ceilDiv, defineKernel } from "../kernel.ts";
+import code from "./drop_forward.wgsl" with { type: "text" };
 
 export const dropForward = defineKernel({
   name: "moe/drop_forward",
@@ -24,7 +25,7 @@ export const dropForward = defineKernel({
     seed_high: "u32",
     stream: "u32",
   },
-  variants: [],
+  variants: [{ name: "rows", code, grid: (p) => [ceilDiv(p.rows, 64), 1, 1] }],
   cost: (p) => ({ bytes: 8 * p.rows, flops: 0 }),
   reference({ expert, kept }, { rows, experts, at, capacity, random, seed_low, seed_high, stream }) {
     const priority = Array.from({ length: rows }, (_, t) =>

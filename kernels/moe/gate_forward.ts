@@ -1,6 +1,7 @@
 /** The router in training: as `route_forward`, and all probabilities are kept for the way back. */
 import { blank, uniform, zeros } from "../cases.ts";
 import { defineKernel } from "../kernel.ts";
+import code from "./gate_forward.wgsl" with { type: "text" };
 
 export const gateForward = defineKernel({
   name: "moe/gate_forward",
@@ -14,7 +15,9 @@ export const gateForward = defineKernel({
   },
   /** at: where this layer's rows start in expert and prob. */
   params: { rows: "u32", width: "u32", experts: "u32", at: "u32" },
-  variants: [],
+  variants: [
+    { name: "row", code, constants: (gpu) => ({ THREADS: gpu.software ? 16 : 128 }), grid: (p) => [p.rows, 1, 1] },
+  ],
   cost: (p) => ({
     bytes: 4 * (p.rows * (p.width + p.experts) + p.experts * p.width),
     flops: 2 * p.rows * p.experts * p.width,

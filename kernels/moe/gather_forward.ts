@@ -1,6 +1,7 @@
 /** Rows in the order of their experts, scaled or not: what the products of the way back read. */
 import { grouped, integers, uniform } from "../cases.ts";
-import { defineKernel } from "../kernel.ts";
+import { ceilDiv, defineKernel } from "../kernel.ts";
+import code from "./gather_forward.wgsl" with { type: "text" };
 
 export const gatherForward = defineKernel({
   name: "moe/gather_forward",
@@ -14,7 +15,7 @@ export const gatherForward = defineKernel({
   },
   /** at: where this layer's rows start in prob; scaled: 0 or 1. */
   params: { rows: "u32", width: "u32", experts: "u32", at: "u32", scaled: "u32" },
-  variants: [],
+  variants: [{ name: "elements", code, grid: (p) => [ceilDiv(p.width, 64), p.rows, 1] }],
   cost: (p) => ({ bytes: 8 * p.rows * p.width, flops: p.rows * p.width * p.scaled }),
   reference({ x, order, start, prob, y }, { width, experts, at, scaled }) {
     for (let i = 0; i < start[experts]!; i++)

@@ -1,6 +1,7 @@
 /** Back through the gate: what the chosen probability and the balance loss ask of it. */
 import { integers, uniform, zeros } from "../cases.ts";
 import { defineKernel } from "../kernel.ts";
+import code from "./route_backward.wgsl" with { type: "text" };
 
 export const routeBackward = defineKernel({
   name: "moe/route_backward",
@@ -16,7 +17,9 @@ export const routeBackward = defineKernel({
   },
   /** at, to: where this layer starts in expert and in balance; aux: weight of the balance loss, times E / rows. */
   params: { rows: "u32", width: "u32", experts: "u32", at: "u32", to: "u32", aux: "f32" },
-  variants: [],
+  variants: [
+    { name: "row", code, constants: (gpu) => ({ THREADS: gpu.software ? 8 : 128 }), grid: (p) => [p.rows, 1, 1] },
+  ],
   cost: (p) => ({
     bytes: 4 * (p.rows * (2 * p.experts + p.width) + p.experts * p.width),
     flops: 2 * p.rows * p.experts * (p.width + 3),

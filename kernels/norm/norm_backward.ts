@@ -1,6 +1,7 @@
 /** Gradient of LayerNorm's input. */
 import { uniform, zeros } from "../cases.ts";
 import { defineKernel } from "../kernel.ts";
+import code from "./norm_backward.wgsl" with { type: "text" };
 
 export const normBackward = defineKernel({
   name: "norm/norm_backward",
@@ -15,7 +16,9 @@ export const normBackward = defineKernel({
   },
   /** add: 0 or 1. */
   params: { rows: "u32", width: "u32", add: "u32", eps: "f32" },
-  variants: [],
+  variants: [
+    { name: "row", code, constants: (gpu) => ({ THREADS: gpu.software ? 8 : 128 }), grid: (p) => [p.rows, 1, 1] },
+  ],
   cost: (p) => ({ bytes: 4 * p.rows * p.width * (3 + p.add), flops: 16 * p.rows * p.width }),
   reference({ x, weight, dy, dx, stats }, { rows, width, add, eps }) {
     for (let t = 0; t < rows; t++) {

@@ -1,6 +1,7 @@
 /** Gradients of LayerNorm's weight and bias: sums over the rows, in an order that does not depend on the device's width. */
 import { uniform } from "../cases.ts";
-import { defineKernel } from "../kernel.ts";
+import { ceilDiv, defineKernel } from "../kernel.ts";
+import code from "./weight_backward.wgsl" with { type: "text" };
 
 export const weightBackward = defineKernel({
   name: "norm/weight_backward",
@@ -13,7 +14,14 @@ export const weightBackward = defineKernel({
     dbias: { access: "inout", type: "f32", shape: "[C]" },
   },
   params: { rows: "u32", width: "u32", add: "u32" },
-  variants: [],
+  variants: [
+    {
+      name: "columns",
+      code,
+      constants: (gpu) => (gpu.software ? { COLS: 8, LANES: 1 } : { COLS: 16, LANES: 16 }),
+      grid: (p, gpu) => [ceilDiv(p.width, gpu.software ? 8 : 16), 1, 1],
+    },
+  ],
   cost: (p) => ({ bytes: 8 * p.rows * p.width, flops: 5 * p.rows * p.width }),
   reference({ x, dy, stats, dweight, dbias }, { rows, width, add }) {
     for (let c = 0; c < width; c++) {

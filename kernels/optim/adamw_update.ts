@@ -1,6 +1,7 @@
 /** AdamW with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2), one tensor at a time. */
 import { uniform } from "../cases.ts";
-import { defineKernel } from "../kernel.ts";
+import { blockGrid, ceilDiv, defineKernel } from "../kernel.ts";
+import code from "./adamw_update.wgsl" with { type: "text" };
 
 export const adamwUpdate = defineKernel({
   name: "optim/adamw_update",
@@ -23,7 +24,7 @@ export const adamwUpdate = defineKernel({
     unbias1: "f32",
     unbias2: "f32",
   },
-  variants: [],
+  variants: [{ name: "elements", code, grid: (p) => blockGrid(ceilDiv(p.count, 256)) }],
   cost: (p) => ({ bytes: 28 * p.count, flops: 16 * p.count }),
   reference({ g, w, m, v }, { count, rate, beta1, beta2, eps, decay, clip, unbias1, unbias2 }) {
     for (let i = 0; i < count; i++) {

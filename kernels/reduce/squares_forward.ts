@@ -1,6 +1,7 @@
 /** Sums of squares and counts of what is not finite, block by block: what the gradient's norm is made of. */
 import { uniform } from "../cases.ts";
 import { ceilDiv, defineKernel } from "../kernel.ts";
+import code from "./squares_forward.wgsl" with { type: "text" };
 
 /** Elements of one block, whose sum is one pair of numbers. */
 export const squaresBlock = 16_384;
@@ -14,7 +15,14 @@ export const squaresForward = defineKernel({
   },
   /** at: the first of ⌈count / 16384⌉ blocks. A square that overflows leaves an infinite sum. */
   params: { count: "u32", at: "u32" },
-  variants: [],
+  variants: [
+    {
+      name: "block",
+      code,
+      constants: (gpu) => ({ THREADS: gpu.software ? 8 : 256 }),
+      grid: (p) => [ceilDiv(p.count, squaresBlock), 1, 1],
+    },
+  ],
   cost: (p) => ({ bytes: 4 * p.count, flops: 2 * p.count }),
   reference({ x, sums }, { count, at }) {
     for (let block = 0; block < ceilDiv(count, squaresBlock); block++) {
