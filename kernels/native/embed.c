@@ -61,7 +61,7 @@ static Gemm logits_gemm(const Step *step) {
   return (Gemm){.x = step->bind[LOGITS_X].data,
                 .b = step->bind[LOGITS_WTE].data,
                 .type = step->bind[LOGITS_WTE].type,
-                .table = 1,
+                .layout = B_TABLE,
                 .inner = p->width,
                 .cols = p->count,
                 .rows = p->rows,
@@ -74,7 +74,8 @@ static void logits_plan(const Step *step, Plan *plan) {
   plan->need[LOGITS_X] = (uint64_t)p->rows * p->width;
   plan->need[LOGITS_WTE] = (uint64_t)p->count * p->width;
   plan->need[LOGITS_Y] = p->rows ? (p->rows - 1ull) * p->vocabulary + p->first + p->count : 0;
-  gemm_plan(p->rows, p->width, 1, plan);
+  const Gemm gemm = logits_gemm(step);
+  gemm_plan(&gemm, plan);
   if (p->rows <= DOT_ROWS) plan->phases = 1;
 }
 

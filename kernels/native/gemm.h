@@ -6,21 +6,32 @@
 /* Inner length of a block of B (L1), rows of a block of A (L2), panels of a tile of C. */
 enum { KC = 256, ROW_BLOCK = 256, PANEL_BLOCK = 8, TILE_COLS = PANEL_BLOCK * PANEL };
 
-/* Rows [row, row + rows) of A times the matrix (or table) at B. */
+/* How B [inner, cols] lies in memory. */
+enum {
+  B_PANELS, /* packed by its columns: [ceil(cols / PANEL), inner, PANEL] */
+  B_TURNED, /* the packed panels of its transpose: [ceil(inner / PANEL), cols, PANEL] */
+  B_ROWS,   /* row-major */
+  B_TABLE   /* its columns are the rows of a table [cols, inner] */
+};
+
+/* Rows [row, row + rows) of A, terms [first, first + inner) of the sums. */
 typedef struct {
-  uint32_t group, row, rows;
+  uint32_t group, row, rows, first, inner;
 } Block;
 
 /* What follows the product for one row of A, columns [col, col + cols): bias, activation, where it goes. */
 typedef void Finish(const Step *step, uint32_t group, uint32_t row, uint32_t col, uint32_t cols, const float *sums);
 
+/* C = A · B, for each group of rows with its own B; or C = xᵀ · B, one for each group of rows of x and B. */
 typedef struct {
-  const float *x; /* [rows, inner] */
+  const float *x;         /* [rows, inner], or [inner, rows] to be transposed */
+  size_t stride;          /* of the rows of x; 0: as long as they are */
   const uint32_t *gather; /* row i of A is row gather[i] of x */
-  const void *b; /* groups of matrices, packed; or one table [cols, inner] */
-  uint32_t type, table, inner, cols, rows, groups;
-  const uint32_t *start; /* group g has rows [start[g], start[g + 1]); null: one group of all rows */
+  const void *b;          /* a matrix for each group, one table, or all rows */
+  uint32_t type, layout, transpose, inner, cols, rows, groups;
+  const uint32_t *start; /* group g has rows [start[g], start[g + 1]) of x; null: one group of all rows */
   Finish *finish;
+  int sums; /* column sums of B are finished too, as row `rows` of C */
 } Gemm;
 
 /* Head of the step's shared scratch, followed by the blocks and the packed rows. */
@@ -28,17 +39,20 @@ typedef struct {
   uint32_t blocks, panel_block;
 } Blocking;
 
-static inline uint32_t most_blocks(uint32_t rows, uint32_t groups) { return groups + rows / ROW_BLOCK + 1; }
+static inline uint32_t most_blocks(const Gemm *g) {
+  return g->transpose ? g->groups * ceil_div(g->rows, ROW_BLOCK) : g->groups + g->rows / ROW_BLOCK + 1;
+}
 static inline Block *blocks_of(const Worker *w) { return (Block *)(w->shared + 64); }
-static inline float *packed_of(const Worker *w, uint32_t rows, uint32_t groups) {
-  return (float *)(w->shared + 64 + lines(most_blocks(rows, groups) * sizeof(Block)));
+static inline float *packed_of(const Worker *w, const Gemm *g, const Block *block) {
+  float *packed = (float *)(w->shared + 64 + lines(most_blocks(g) * sizeof(Block)));
+  return packed + (size_t)block->first * g->rows + (size_t)block->row * block->inner;
 }
 
-/* Scratch of a product with at most these rows. */
-static void gemm_plan(uint32_t rows, uint32_t inner, uint32_t groups, Plan *plan) {
+/* Scratch of a product. */
+static void gemm_plan(const Gemm *g, Plan *plan) {
   plan->phases = 2;
-  plan->shared = 64 + lines(most_blocks(rows, groups) * sizeof(Block)) + 4ull * rows * inner;
-  plan->each = 4ull * (ROW_BLOCK * TILE_COLS + 2 * KC * PANEL);
+  plan->shared = 64 + lines(most_blocks(g) * sizeof(Block)) + 4ull * g->rows * g->inner;
+  plan->each = 4ull * ((ROW_BLOCK + 1) * TILE_COLS + 2 * KC * PANEL);
 }
 
 static uint32_t gemm_tiles(const Gemm *g, uint32_t phase, const Worker *w) {
@@ -46,75 +60,123 @@ static uint32_t gemm_tiles(const Gemm *g, uint32_t phase, const Worker *w) {
   const uint32_t panels = ceil_div(g->cols, PANEL);
   if (phase == 0) {
     Block *block = blocks_of(w);
+    const uint32_t all = g->transpose ? g->inner : g->rows;
+    uint32_t longest = 0;
     for (uint32_t group = 0; group < g->groups; group++) {
-      const uint32_t first = g->start ? min_u32(g->start[group], g->rows) : 0;
-      const uint32_t end = g->start ? min_u32(g->start[group + 1], g->rows) : g->rows;
-      const uint32_t rows = end > first ? end - first : 0, parts = ceil_div(rows, ROW_BLOCK);
+      const uint32_t first = g->start ? min_u32(g->start[group], all) : 0;
+      const uint32_t end = g->start ? min_u32(g->start[group + 1], all) : all;
+      const uint32_t some = end > first ? end - first : 0;
+      const uint32_t rows = g->transpose ? g->rows : some, parts = ceil_div(rows, ROW_BLOCK);
       for (uint32_t i = 0; i < parts; i++) {
-        const uint32_t row = panel_row(rows, parts, i);
-        *block++ = (Block){group, first + row, panel_row(rows, parts, i + 1) - row};
+        const uint32_t row = panel_row(rows, parts, i), n = panel_row(rows, parts, i + 1) - row;
+        *block++ = g->transpose ? (Block){group, row, n, first, some} : (Block){group, first + row, n, 0, g->inner};
       }
+      longest = max_u32(longest, g->transpose ? some : g->inner);
     }
     blocking->blocks = block - blocks_of(w);
     uint32_t width = PANEL_BLOCK;
     while (width > PAIR && blocking->blocks * ceil_div(panels, width) < 8 * w->threads) width /= 2;
     blocking->panel_block = width;
-    return blocking->blocks * ceil_div(g->inner, KC);
+    return blocking->blocks * ceil_div(longest, KC);
   }
   return blocking->blocks * ceil_div(panels, blocking->panel_block);
 }
 
-/* Rows [k0, k1) of one panel as f32 [k, PANEL]: in place if it is packed f32, else made in `buffer`. */
+/* Packs columns [part · KC, (part + 1) · KC) of a block of A. */
+static void gemm_pack(const Gemm *g, const Block *block, uint32_t part, float *packed) {
+  const uint32_t k0 = part * KC, k1 = min_u32(block->inner, k0 + KC);
+  const size_t stride = g->stride ? g->stride : g->transpose ? g->rows : g->inner;
+  if (k0 >= k1) return;
+  if (g->transpose)
+    pack_columns(g->x + block->first * stride + block->row, stride, block->rows, block->inner, k0, k1, packed);
+  else if (g->gather) pack_rows(g->x, stride, g->gather + block->row, block->rows, block->inner, k0, k1, packed);
+  else pack_rows(g->x + block->row * stride, stride, 0, block->rows, block->inner, k0, k1, packed);
+}
+
+/* Rows [k0, k1) of one panel of a group's B as f32 [k, PANEL]: in place if it is packed f32, else made in `buffer`. */
 INLINE const float *fetch_panel(const Gemm *g, const void *b, uint32_t panel, uint32_t k0, uint32_t k1, float *buffer,
                                 const uint32_t type) {
-  const size_t at = ((size_t)panel * g->inner + k0) * PANEL;
-  if (g->table) {
-    transpose_panel(buffer, b, (size_t)panel * PANEL * g->inner + k0, g->inner, min_u32(PANEL, g->cols - panel * PANEL),
-                    k1 - k0, type);
-    return buffer;
+  const size_t col = (size_t)panel * PANEL;
+  const uint32_t live = min_u32(PANEL, g->cols - panel * PANEL);
+  if (g->layout == B_TABLE) {
+    transpose_panel(buffer, b, col * g->inner + k0, g->inner, live, k1 - k0, type);
+  } else if (g->layout == B_TURNED) {
+    for (uint32_t k = k0; k < k1; k += PANEL)
+      transpose_panel(buffer + (size_t)(k - k0) * PANEL, b, (size_t)k * g->cols + col * PANEL, PANEL, live,
+                      min_u32(PANEL, k1 - k), type);
+  } else if (g->layout == B_ROWS) {
+    for (uint32_t k = k0; k < k1; k++, buffer += PANEL) {
+      const size_t at = (size_t)k * g->cols + col;
+      if (live == PANEL)
+        for (uint32_t i = 0; i < PANEL; i += VW) store(buffer + i, load_weights(b, at + i, type));
+      else
+        for (uint32_t i = 0; i < PANEL; i++) buffer[i] = i < live ? load_weight(b, at + i, type) : 0;
+    }
+    return buffer - (size_t)(k1 - k0) * PANEL;
+  } else {
+    const size_t at = col * g->inner + (size_t)k0 * PANEL;
+    if (type == F32) return (const float *)b + at;
+    for (uint32_t i = 0; i < (k1 - k0) * PANEL; i += VW) store(buffer + i, load_weights(b, at + i, type));
   }
-  if (type == F32) return (const float *)b + at;
-  for (uint32_t i = 0; i < (k1 - k0) * PANEL; i += VW) store(buffer + i, load_weights(b, at + i, type));
   return buffer;
+}
+
+/* sums[PANEL] += the n rows of a panel. */
+static void add_panel(float *sums, const float *panel, uint32_t n) {
+  for (uint32_t v = 0; v < PANEL; v += VW) {
+    vf total = {0};
+    for (uint32_t k = 0; k < n; k++) total += load(panel + k * PANEL + v);
+    store(sums + v, load(sums + v) + total);
+  }
+}
+
+/* Where a group's B begins. */
+static const void *gemm_matrix(const Gemm *g, const Block *block) {
+  const size_t size = g->type == F32 ? 4 : 2;
+  const size_t panels = (size_t)ceil_div(g->cols, PANEL) * PANEL * g->inner;
+  const size_t turned = (size_t)ceil_div(g->inner, PANEL) * PANEL * g->cols;
+  const size_t at = g->layout == B_ROWS ? (size_t)block->first * g->cols
+                                        : block->group * (g->layout == B_TURNED ? turned : panels);
+  return (const char *)g->b + at * size;
 }
 
 static void gemm_tile(const Step *step, const Gemm *g, uint32_t phase, uint32_t tile, const Worker *w) {
   const Blocking *blocking = (const Blocking *)w->shared;
   const Block block = blocks_of(w)[tile % blocking->blocks];
   const uint32_t part = tile / blocking->blocks;
-  float *packed = packed_of(w, g->rows, g->groups) + (size_t)block.row * g->inner;
+  float *packed = packed_of(w, g, &block);
   if (phase == 0) {
-    const float *x = g->gather ? g->x : g->x + (size_t)block.row * g->inner;
-    pack_rows(x, g->inner, g->gather ? g->gather + block.row : 0, block.rows, g->inner, part * KC,
-              min_u32(g->inner, part * KC + KC), packed);
+    gemm_pack(g, &block, part, packed);
     return;
   }
   const uint32_t first = part * blocking->panel_block, total = ceil_div(g->cols, PANEL);
   const uint32_t last = min_u32(total, first + blocking->panel_block);
-  const size_t matrix = (size_t)total * PANEL * g->inner;
   const size_t size = g->type == F32 ? 4 : 2;
-  const void *b = (const char *)g->b + block.group * matrix * size;
-  float *c = (float *)w->own, *buffer = c + ROW_BLOCK * TILE_COLS;
-  memset(c, 0, 4ull * block.rows * TILE_COLS);
+  const void *b = gemm_matrix(g, &block);
+  float *c = (float *)w->own, *buffer = c + (ROW_BLOCK + 1) * TILE_COLS;
+  float *sums = c + block.rows * TILE_COLS;
+  const int sum = g->sums && block.row == 0;
+  memset(c, 0, 4ull * (block.rows + sum) * TILE_COLS);
   const uint32_t heights = ceil_div(block.rows, MR);
   /* A that fits L2 whole lets each panel of B stream once; otherwise B goes by blocks of KC rows. */
-  const uint32_t span = (size_t)block.rows * g->inner <= 1 << 17 ? g->inner : KC;
-  for (uint32_t outer = 0; outer < g->inner; outer += span)
+  const uint32_t span = (size_t)block.rows * block.inner <= 1 << 17 ? block.inner : KC;
+  for (uint32_t outer = 0; outer < block.inner; outer += span)
     for (uint32_t p = first; p < last; p += PAIR)
-      for (uint32_t k0 = outer; k0 < min_u32(g->inner, outer + span); k0 += KC) {
-        const uint32_t k1 = min_u32(g->inner, k0 + KC), pairs = min_u32(PAIR, last - p);
+      for (uint32_t k0 = outer; k0 < min_u32(block.inner, outer + span); k0 += KC) {
+        const uint32_t k1 = min_u32(block.inner, k0 + KC), pairs = min_u32(PAIR, last - p);
         /* The first passes over this block of B bring in the next: further down the panels, or of the next ones. */
-        const uint32_t passes = g->table ? 0 : min_u32(heights, 4);
-        const int down = k1 < min_u32(g->inner, outer + span);
-        const size_t next = (size_t)(down ? p : p + PAIR) * g->inner + (down ? k1 : outer);
+        const uint32_t passes = g->layout == B_PANELS ? min_u32(heights, 4) : 0;
+        const int down = k1 < min_u32(block.inner, outer + span);
+        const size_t next = (size_t)(down ? p : p + PAIR) * block.inner + (down ? k1 : outer);
         Panels panels = {.stride = PANEL, .step = PANEL * size / max_u32(1, passes)};
         for (uint32_t j = 0; j < pairs; j++) {
           panels.panel[j] = BY_TYPE(g->type, fetch_panel, g, b, p + j, k0, k1, buffer + j * KC * PANEL);
-          panels.next[j] = (const char *)b + (next + j * g->inner) * PANEL * size;
+          if (sum) add_panel(sums + (p + j - first) * PANEL, panels.panel[j], k1 - k0);
+          panels.next[j] = (const char *)b + (next + j * block.inner) * PANEL * size;
         }
         for (uint32_t i = 0; i < heights; i++) {
           const uint32_t row = panel_row(block.rows, heights, i), mr = panel_row(block.rows, heights, i + 1) - row;
-          const float *a = packed + (size_t)row * g->inner + (size_t)k0 * mr;
+          const float *a = packed + (size_t)row * block.inner + (size_t)k0 * mr;
           float *to = c + row * TILE_COLS + (p - first) * PANEL;
           if (i < passes) micro_stream(mr, pairs, k1 - k0, a, &panels, to, TILE_COLS);
           else micro_packed(mr, pairs, k1 - k0, a, &panels, to, TILE_COLS);
@@ -124,6 +186,16 @@ static void gemm_tile(const Step *step, const Gemm *g, uint32_t phase, uint32_t 
   const uint32_t col = first * PANEL, cols = min_u32(g->cols, last * PANEL) - col;
   for (uint32_t r = 0; r < block.rows; r++)
     g->finish(step, block.group, block.row + r, col, cols, c + r * TILE_COLS);
+  if (sum) g->finish(step, block.group, g->rows, col, cols, sums);
+}
+
+/* to[cols] = or += sums. */
+static void finish_row(float *to, uint32_t cols, const float *sums, int add) {
+  for (uint32_t i = 0; i < cols; i += VW) {
+    const uint32_t n = min_u32(VW, cols - i);
+    if (n == VW) store(to + i, add ? load(to + i) + load(sums + i) : load(sums + i));
+    else store_part(to + i, add ? load_part(to + i, n) + load(sums + i) : load(sums + i), n);
+  }
 }
 
 #endif

@@ -2,6 +2,7 @@
 #include "append.c"
 #include "attention.c"
 #include "embed.c"
+#include "input_backward.c"
 #include "matmul.c"
 #include "moe_group.c"
 #include "moe_route.c"
@@ -9,6 +10,7 @@
 #include "norm.c"
 #include "roof.c"
 #include "sample.c"
+#include "weight_backward.c"
 
 const Kernel KERNELS[] = {
     embed_embed_forward,
@@ -24,6 +26,12 @@ const Kernel KERNELS[] = {
     moe_down_row_forward,
     embed_logits_forward,
     sample_sample_forward,
+    matmul_input_backward,
+    matmul_weight_backward,
+    matmul_table_backward,
+    moe_input_backward,
+    moe_weight_backward,
+    embed_logits_backward,
     roof_read,
     roof_multiply_add,
     {0},

@@ -43,7 +43,8 @@ static void matmul_plan(const Step *step, Plan *plan) {
   plan->need[MATMUL_W] = (uint64_t)p->inner * p->cols;
   plan->need[MATMUL_B] = p->cols;
   plan->need[MATMUL_Y] = (uint64_t)p->rows * p->cols;
-  gemm_plan(p->rows, p->inner, 1, plan);
+  const Gemm gemm = matmul_gemm(step);
+  gemm_plan(&gemm, plan);
   if (p->rows == 1) {
     plan->phases = 1;
     plan->each = 4 * gemv_sums(p->inner);

@@ -111,4 +111,29 @@ static void pack_rows(const float *x, size_t stride, const uint32_t *gather, uin
   }
 }
 
+/* to[n] = from[n] in two pieces that overlap; n ≤ 16. */
+INLINE void copy_few(float *to, const float *from, uint32_t n) {
+  if (n >= 8) {
+    memcpy(to, from, 32);
+    memcpy(to + n - 8, from + n - 8, 32);
+  } else if (n >= 4) {
+    memcpy(to, from, 16);
+    memcpy(to + n - 4, from + n - 4, 16);
+  } else
+    for (uint32_t i = 0; i < n; i++) to[i] = from[i];
+}
+
+/* The same panels of the transpose of `x`: its rows [k0, k1), `stride` floats apart, `rows` of their columns. */
+static void pack_columns(const float *x, size_t stride, uint32_t rows, uint32_t inner, uint32_t k0, uint32_t k1,
+                         float *packed) {
+  enum { STRIP = 8 };
+  const uint32_t panels = ceil_div(rows, MR);
+  for (uint32_t first = k0; first < k1; first += STRIP)
+    for (uint32_t i = 0; i < panels; i++) {
+      const uint32_t row = panel_row(rows, panels, i), mr = panel_row(rows, panels, i + 1) - row;
+      float *to = packed + (size_t)row * inner + (size_t)first * mr;
+      for (uint32_t k = first; k < min_u32(k1, first + STRIP); k++, to += mr) copy_few(to, x + k * stride + row, mr);
+    }
+}
+
 #endif

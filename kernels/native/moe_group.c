@@ -74,7 +74,8 @@ static void up_plan(const Step *step, Plan *plan) {
   plan->need[UP_W] = (uint64_t)p->count * p->inner * p->cols;
   plan->need[UP_B] = ((uint64_t)p->first + p->count) * p->cols;
   plan->need[UP_H] = (uint64_t)p->rows * p->cols;
-  gemm_plan(p->rows, p->inner, p->count, plan);
+  const Gemm gemm = up_gemm(step);
+  gemm_plan(&gemm, plan);
 }
 
 static void down_plan(const Step *step, Plan *plan) {
@@ -86,7 +87,8 @@ static void down_plan(const Step *step, Plan *plan) {
   plan->need[DOWN_W] = (uint64_t)p->count * p->inner * p->cols;
   plan->need[DOWN_B] = ((uint64_t)p->first + p->count) * p->cols;
   plan->need[DOWN_Y] = (uint64_t)p->rows * p->cols;
-  gemm_plan(p->rows, p->inner, p->count, plan);
+  const Gemm gemm = down_gemm(step);
+  gemm_plan(&gemm, plan);
 }
 
 static uint32_t up_tiles(const Step *step, uint32_t phase, const Worker *worker) {
