@@ -71,6 +71,12 @@ export interface Device {
   /** `shape` elements of `tensor` from element `start` on, sharing its memory; not of matrices or split tensors. */
   view(tensor: Tensor, start: number, shape: readonly number[]): Tensor;
 
+  /**
+   * All elements of one part as the engine keeps them, padding included, as rows [n] that share its memory:
+   * for element-wise work on tensors of equal shape and layout.
+   */
+  flat(tensor: Tensor): Tensor;
+
   /** Logical little-endian bytes, row-major, to byte offset `at` (a multiple of the element size; any length of whole elements). */
   upload(tensor: Tensor, bytes: Uint8Array, at?: number): void;
 

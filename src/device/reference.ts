@@ -64,6 +64,10 @@ class ReferenceDevice implements Device {
     return new HostTensor({ label: tensor.label, shape, type: tensor.type }, values);
   }
 
+  flat(tensor: Tensor): Tensor {
+    return this.view(tensor, 0, [elements(tensor.shape)]);
+  }
+
   upload(tensor: Tensor, bytes: Uint8Array, at = 0): void {
     const values = valuesOf(tensor);
     const start = at / storageBytes[tensor.type];

@@ -84,21 +84,29 @@ export function createActivations(device: Device, config: ModelConfig, capacity:
 
 /** Tokens in, residual stream out: embedding and all layers, for `rows` rows. */
 export function body(config: ModelConfig, weights: Weights, cache: Cache, a: Activations, rows: Scalar): Step[] {
-  const { width } = config;
-  const embed = weights.wte.parts.map(({ tensor: wte, first, count }) => ({
-    kernel: embedForward,
-    bindings: { token: a.token, pos: a.pos, wte, wpe: weights.wpe, x: a.x },
-    params: { rows, width, first, count },
-  }));
   const layers = weights.layers.flatMap((layer, i) => [
     norm(config, layer.norm1, a.x, a.y, rows),
     product(layer.qkv, a.y, a.qkv, rows),
-    ...attention(config, cache, a, i, rows),
+    ...attentionSteps(config, cache, a, i, rows),
     product(layer.out, a.attended, a.x, rows, { add: 1 }),
     norm(config, layer.norm2, a.x, a.y, rows),
     ...(layer.gate ? experts(config, layer, a, (i - 1) / 2, rows) : dense(layer, a, rows)),
   ]);
-  return [...embed, ...layers];
+  return [...embedSteps(config, weights, a, rows), ...layers];
+}
+
+/** Token and position rows, added. */
+export function embedSteps(
+  { width }: ModelConfig,
+  { wte, wpe }: Weights,
+  { token, pos, x }: Pick<Activations, "token" | "pos" | "x">,
+  rows: Scalar,
+): Step[] {
+  return wte.parts.map((part) => ({
+    kernel: embedForward,
+    bindings: { token, pos, wte: part.tensor, wpe, x },
+    params: { rows, width, first: part.first, count: part.count },
+  }));
 }
 
 /** Residual stream → logits [rows, V] of the rows from `skip` on. */
@@ -110,15 +118,22 @@ export function head(
   rows: Scalar,
   skip: Scalar,
 ): Step[] {
-  const { width, vocabulary } = config;
-  return [
-    norm(config, weights.norm, a.x, a.y, rows, skip),
-    ...weights.wte.parts.map(({ tensor: wte, first, count }) => ({
-      kernel: logitsForward,
-      bindings: { x: a.y, wte, y: logits },
-      params: { rows, width, vocabulary, first, count },
-    })),
-  ];
+  return [norm(config, weights.norm, a.x, a.y, rows, skip), ...logitsSteps(config, weights, a.y, logits, rows)];
+}
+
+/** Products of normalised rows with every row of the embedding. */
+export function logitsSteps(
+  { width, vocabulary }: ModelConfig,
+  { wte }: Weights,
+  x: Tensor,
+  y: Tensor,
+  rows: Scalar,
+): Step[] {
+  return wte.parts.map(({ tensor, first, count }) => ({
+    kernel: logitsForward,
+    bindings: { x, wte: tensor, y },
+    params: { rows, width, vocabulary, first, count },
+  }));
 }
 
 /** Where sampling reads and writes. */
@@ -152,7 +167,14 @@ export function draw(config: ModelConfig, { logits, seen, logprob }: Draw, next:
   };
 }
 
-function norm(config: ModelConfig, { weight, bias }: Norm, x: Tensor, y: Tensor, rows: Scalar, skip: Scalar = 0): Step {
+export function norm(
+  config: ModelConfig,
+  { weight, bias }: Norm,
+  x: Tensor,
+  y: Tensor,
+  rows: Scalar,
+  skip: Scalar = 0,
+): Step {
   return {
     kernel: normForward,
     bindings: { x, weight, bias, y },
@@ -160,7 +182,7 @@ function norm(config: ModelConfig, { weight, bias }: Norm, x: Tensor, y: Tensor,
   };
 }
 
-function product({ w, b }: Affine, x: Tensor, y: Tensor, rows: Scalar, then: { gelu?: 1; add?: 1 } = {}): Step {
+export function product({ w, b }: Affine, x: Tensor, y: Tensor, rows: Scalar, then: { gelu?: 1; add?: 1 } = {}): Step {
   const [inner, cols] = w.shape as [number, number];
   return {
     kernel: matmulForward,
@@ -169,7 +191,14 @@ function product({ w, b }: Affine, x: Tensor, y: Tensor, rows: Scalar, then: { g
   };
 }
 
-function attention(config: ModelConfig, cache: Cache, a: Activations, layer: number, rows: Scalar): Step[] {
+/** New rows' keys and values into the cache of a layer, then what they attend to. */
+export function attentionSteps(
+  config: ModelConfig,
+  cache: Cache,
+  a: Pick<Activations, "qkv" | "seq" | "pos" | "attended">,
+  layer: number,
+  rows: Scalar,
+): Step[] {
   const { k, v } = cache.layers[layer]!;
   const size = config.width / config.heads;
   const params = { rows, heads: config.heads, head_size: size, context: cache.context };

@@ -41,10 +41,16 @@ export interface Weights {
 export type WeightSource = Pick<ModelSource, "tensors" | "read">;
 
 /** A stored tensor's place: element `at` of a device tensor. */
-interface Placement {
+export interface Placement {
   name: string;
   target: Tensor;
   at: number;
+}
+
+/** Weights on a device, and which stored tensor lies where. */
+export interface PlacedWeights {
+  weights: Weights;
+  places: readonly Placement[];
 }
 
 /**
@@ -53,13 +59,23 @@ interface Placement {
  * @throws LolaError "device" when the device has no room
  */
 export function loadWeights(device: Device, config: ModelConfig, source: WeightSource): Weights {
+  const { weights, places } = placeWeights(device, config, (name) => source.tensors.get(name)!.type);
+  for (const place of places) fillWeight(device, source, place);
+  return weights;
+}
+
+/**
+ * Allocates every weight of a model, zeros.
+ * @param typeOf the type of a stored tensor, by name
+ * @throws LolaError "device" when the device has no room
+ */
+export function placeWeights(device: Device, config: ModelConfig, typeOf: (name: string) => FloatType): PlacedWeights {
   const { width, inner, experts, vocabulary, context } = config;
-  const placements: Placement[] = [];
-  const typeOf = (name: string) => source.tensors.get(name)!.type;
+  const places: Placement[] = [];
 
   const place = (names: string[], target: Tensor) => {
     const each = elements(target.shape) / names.length;
-    placements.push(...names.map((name, i) => ({ name, target, at: i * each })));
+    places.push(...names.map((name, i) => ({ name, target, at: i * each })));
     return target;
   };
   const vector = (names: string[], shape: number[]) =>
@@ -116,8 +132,7 @@ export function loadWeights(device: Device, config: ModelConfig, source: WeightS
     layers: Array.from({ length: config.layers }, (_, i) => layer(i)),
     norm: norm("ln_f"),
   };
-  for (const placement of placements) fill(device, source, placement);
-  return weights;
+  return { weights, places };
 }
 
 /** The stored type where all agree, else f32, which holds them all. */
@@ -125,7 +140,8 @@ function commonType(types: FloatType[]): FloatType {
   return types.every((type) => type === types[0]) ? types[0]! : "f32";
 }
 
-function fill(device: Device, source: WeightSource, { name, target, at }: Placement): void {
+/** Fills one stored tensor's place. */
+export function fillWeight(device: Device, source: WeightSource, { name, target, at }: Placement): void {
   const stored = source.tensors.get(name)!.type;
   const type = target.type as FloatType;
   let offset = at * floatBytes[type];

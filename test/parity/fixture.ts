@@ -26,6 +26,19 @@ export interface ScoredText {
   bitsPerByte: number;
 }
 
+/** What three AdamW steps on one batch did. */
+export interface AdamwCase {
+  lr: number;
+  beta1: number;
+  beta2: number;
+  eps: number;
+  weight_decay: number;
+  clip: number;
+  /** Of each step: cross-entropy and Σ of the balance losses; norm of the whole gradient. */
+  losses_ce_aux: [number, number][];
+  grad_norms: number[];
+}
+
 export interface Fixture {
   name: string;
   folder: string;
@@ -33,6 +46,9 @@ export interface Fixture {
   encodings: Encoding[];
   /** Texts with the likelihood of their first 257 tokens. */
   texts: ScoredText[];
+  /** Weight of the balance loss, and the steps, where the folder has gradients. */
+  auxCoefficient?: number;
+  adamw?: AdamwCase;
   /** From `expected.safetensors`, when there. */
   tensors: Map<string, { shape: number[]; data: Float32Array | Int32Array }>;
 }
@@ -68,6 +84,7 @@ function readFixture(folder: string): Fixture {
       tokens: scored.tokens!,
       bitsPerByte: scored.bits_per_byte!,
     })),
+    ...(expected.adamw && { auxCoefficient: expected.aux_coeff, adamw: expected.adamw }),
     tensors: existsSync(tensors) ? readSafetensors(tensors) : new Map(),
   };
 }

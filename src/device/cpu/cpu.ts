@@ -22,7 +22,7 @@ import {
   pointer,
   usableSets,
 } from "./library.ts";
-import { CpuTensor, Memory } from "./memory.ts";
+import { CpuTensor, heldBytes, Memory } from "./memory.ts";
 import { CpuProgram } from "./program.ts";
 
 /** How long one native call may keep the event loop waiting. */
@@ -77,6 +77,12 @@ export class CpuDevice implements Device {
     }
     const address = whole.address + start * storageBytes[whole.type];
     return new CpuTensor({ label: whole.label, shape, type: whole.type }, address);
+  }
+
+  flat(tensor: Tensor): Tensor {
+    const whole = owned(tensor);
+    const shape = [heldBytes(whole) / storageBytes[whole.type]];
+    return new CpuTensor({ label: whole.label, shape, type: whole.type }, whole.address);
   }
 
   upload(tensor: Tensor, bytes: Uint8Array, at = 0): void {

@@ -37,7 +37,7 @@ export class CpuTensor implements Tensor {
 }
 
 /** Bytes of memory that a tensor takes. */
-function heldBytes(tensor: CpuTensor): number {
+export function heldBytes(tensor: CpuTensor): number {
   if (tensor.layout === "rows") return tensor.bytes;
   const [, cols] = tensor.matrix;
   return (tensor.bytes / Math.max(1, cols)) * Math.ceil(cols / panel) * panel;

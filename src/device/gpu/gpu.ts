@@ -68,6 +68,11 @@ export class GpuDevice implements Device {
     return view;
   }
 
+  flat(tensor: Tensor): Tensor {
+    const { label, type, shape, storage, offset } = gpuTensor(tensor);
+    return new GpuTensor({ label, type, shape: [elements(shape)] }, storage, offset);
+  }
+
   upload(tensor: Tensor, bytes: Uint8Array, at = 0): void {
     this.health.check();
     this.tensors.upload(gpuTensor(tensor), bytes, at);

@@ -1,0 +1,155 @@
+/** What training keeps on the device besides the parameters: activations for the way back, gradients on their way, scratch. */
+import { type ModelConfig, moeLayers } from "../checkpoint/config.ts";
+import type { Device, Tensor } from "../device/device.ts";
+import { type Cache, createCache } from "./graph.ts";
+
+/** Sizes and options that shape the graph. */
+export interface TrainingShape {
+  /** Sequences of one micro-batch, B, and their tokens, T. */
+  batch: number;
+  time: number;
+  /** Keep only each layer's input and compute the rest again on the way back. */
+  recompute: boolean;
+  /** Share of the hidden activations that is dropped; 0: none. */
+  dropout: number;
+  /** Rows that an expert takes, in shares of rows / experts, and at least how many; none: no row is ever dropped (spec §4). */
+  capacity?: { factor: number; least: number; random: boolean };
+}
+
+/** What one layer leaves for the way back. R = B · T rows. */
+export interface LayerActivations {
+  /** Residual stream between attention and the feed-forward, [R, C]. */
+  mid: Tensor;
+  /** Normalised inputs of attention and of the feed-forward, [R, C]. */
+  y1: Tensor;
+  y2: Tensor;
+  /** [R, 3C] and [R, C]. */
+  qkv: Tensor;
+  attended: Tensor;
+  /** Before GELU, [R, F]; in the order of the experts in MoE layers. */
+  u: Tensor;
+  /** MoE layers: [R, E]; u32 [R], u32 [E + 1]. */
+  probs: Tensor;
+  order: Tensor;
+  start: Tensor;
+}
+
+export interface TrainingBuffers {
+  shape: TrainingShape;
+  rows: number;
+  /** u32 [R]: inputs, targets (≥ V: not counted), rows sorted by (token, row); sequence and position of each row. */
+  token: Tensor;
+  target: Tensor;
+  sorted: Tensor;
+  seq: Tensor;
+  pos: Tensor;
+  /** Residual stream before each layer and after the last, [R, C] each. */
+  x: Tensor[];
+  /** One for each layer, or one that all share when recomputing. */
+  layers: LayerActivations[];
+  /** u32 and f32 [MoE layers, R]: chosen expert, the same or E where the row is dropped, its probability. */
+  expert: Tensor;
+  kept: Tensor;
+  prob: Tensor;
+  /** [MoE layers, 2, E]: mean probability and share of rows of each expert. */
+  balance: Tensor;
+  /** Loss of each row, nats, [R]. */
+  nll: Tensor;
+  /** Logits of a block of rows, then their gradient, [block, V]. */
+  logits: Tensor;
+  /** Rows [at, at + rows) of `final`. */
+  blocks: { at: number; rows: number; final: Tensor }[];
+  /** Keys and values, one layer at a time. */
+  cache: Cache;
+  /** Final normalised rows, [R, C]. */
+  final: Tensor;
+  /** After GELU, [R, F]. */
+  h: Tensor;
+  /** Gradients of the residual stream, of a normalised input, of q‖k‖v, before GELU. */
+  dx: Tensor;
+  dy: Tensor;
+  dqkv: Tensor;
+  du: Tensor;
+  /** Rows in expert order and their gradient, [R, C]. */
+  gathered: Tensor;
+  dgathered: Tensor;
+  /** [R, E], [R]. */
+  dlogits: Tensor;
+  dprob: Tensor;
+  /** [R, 2], [R, H, 2]. */
+  stats: Tensor;
+  softmax: Tensor;
+  /** A branch before dropout, [R, C], and zeros; only with dropout. */
+  branch?: Tensor;
+  zero?: Tensor;
+}
+
+/** Logits kept at a time, in elements: 32 MiB. */
+const logitsAtOnce = 1 << 23;
+
+/** @throws LolaError "device" when the device has no room */
+export function createTrainingBuffers(device: Device, config: ModelConfig, shape: TrainingShape): TrainingBuffers {
+  const { width, inner, experts, heads, layers, vocabulary } = config;
+  const rows = shape.batch * shape.time;
+  const floats = (label: string, ...of: number[]) => device.tensor({ label, shape: of, type: "f32" });
+  const words = (label: string, ...of: number[]) => device.tensor({ label, shape: of, type: "u32" });
+  const routed = Math.max(1, moeLayers(config).length);
+  const block = Math.min(rows, Math.max(32, Math.floor(logitsAtOnce / vocabulary / 32) * 32));
+  const seq = words("seq", rows);
+  const pos = words("pos", rows);
+  device.upload(seq, bytesOf(Uint32Array.from({ length: rows }, (_, t) => Math.floor(t / shape.time))));
+  device.upload(pos, bytesOf(Uint32Array.from({ length: rows }, (_, t) => t % shape.time)));
+
+  const layer = (): LayerActivations => ({
+    mid: floats("mid", rows, width),
+    y1: floats("y1", rows, width),
+    y2: floats("y2", rows, width),
+    qkv: floats("qkv", rows, 3 * width),
+    attended: floats("attended", rows, width),
+    u: floats("u", rows, inner),
+    probs: floats("probs", rows, experts),
+    order: words("order", rows),
+    start: words("start", experts + 1),
+  });
+  const final = floats("final", rows, width);
+  const shared = shape.recompute ? layer() : undefined;
+  return {
+    shape,
+    rows,
+    token: words("token", rows),
+    target: words("target", rows),
+    sorted: words("sorted", rows),
+    seq,
+    pos,
+    x: Array.from({ length: layers + 1 }, (_, i) => floats(`x.${i}`, rows, width)),
+    layers: Array.from({ length: layers }, () => shared ?? layer()),
+    expert: words("expert", routed, rows),
+    kept: words("kept", routed, rows),
+    prob: floats("prob", routed, rows),
+    balance: floats("balance", routed, 2, experts),
+    nll: floats("nll", rows),
+    logits: floats("logits", block, vocabulary),
+    blocks: Array.from({ length: Math.ceil(rows / block) }, (_, i) => {
+      const [at, size] = [i * block, Math.min(block, rows - i * block)];
+      return { at, rows: size, final: device.view(final, at * width, [size, width]) };
+    }),
+    cache: createCache(device, { ...config, layers: 1 }, shape.batch, shape.time),
+    final,
+    h: floats("h", rows, inner),
+    dx: floats("dx", rows, width),
+    dy: floats("dy", rows, width),
+    dqkv: floats("dqkv", rows, 3 * width),
+    du: floats("du", rows, inner),
+    gathered: floats("gathered", rows, width),
+    dgathered: floats("dgathered", rows, width),
+    dlogits: floats("dlogits", rows, experts),
+    dprob: floats("dprob", rows),
+    stats: floats("stats", rows, 2),
+    softmax: floats("softmax", rows, heads, 2),
+    ...(shape.dropout > 0 && { branch: floats("branch", rows, width), zero: floats("zero", rows, width) }),
+  };
+}
+
+export function bytesOf(values: Uint32Array | Float32Array): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}

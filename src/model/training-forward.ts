@@ -1,0 +1,155 @@
+/** The forward pass of training as steps: what `graph.ts` computes, with everything kept that the way back reads. */
+import { dropoutForward } from "../../kernels/activation/dropout_forward.ts";
+import { geluForward } from "../../kernels/activation/gelu_forward.ts";
+import { crossEntropyBackward } from "../../kernels/loss/cross_entropy_backward.ts";
+import { balanceForward } from "../../kernels/moe/balance_forward.ts";
+import { downForward } from "../../kernels/moe/down_forward.ts";
+import { dropForward } from "../../kernels/moe/drop_forward.ts";
+import { gateForward } from "../../kernels/moe/gate_forward.ts";
+import { orderForward } from "../../kernels/moe/order_forward.ts";
+import { upForward } from "../../kernels/moe/up_forward.ts";
+import type { ModelConfig } from "../checkpoint/config.ts";
+import type { Step, Tensor } from "../device/device.ts";
+import { attentionSteps, embedSteps, logitsSteps, norm, product } from "./graph.ts";
+import type { TrainingBuffers } from "./training-buffers.ts";
+import type { LayerWeights, Weights } from "./weights.ts";
+
+/** Variables of the programs: seed of dropout and capacity, number of the micro-batch in the run. */
+export const seeded = { seed_low: "seed_low", seed_high: "seed_high", stream: "stream" };
+
+/** Tokens → residual stream after the last layer. */
+export function forwardSteps(config: ModelConfig, weights: Weights, a: TrainingBuffers): Step[] {
+  return [
+    ...inputSteps(config, weights, a),
+    ...weights.layers.flatMap((layer, i) => layerForward(config, layer, a, i)),
+    norm(config, weights.norm, a.x[config.layers]!, a.final, a.rows),
+  ];
+}
+
+/** Embedding, with dropout. */
+function inputSteps(config: ModelConfig, weights: Weights, a: TrainingBuffers): Step[] {
+  if (!a.branch) return embedSteps(config, weights, { ...a, x: a.x[0]! }, a.rows);
+  return [...embedSteps(config, weights, { ...a, x: a.branch }, a.rows), dropout(config, a, 0, a.branch, a.x[0]!, 0)];
+}
+
+/** x[layer] → x[layer + 1]. */
+export function layerForward(config: ModelConfig, layer: LayerWeights, a: TrainingBuffers, index: number): Step[] {
+  const kept = a.layers[index]!;
+  const { rows, branch } = a;
+  const [from, to] = [a.x[index]!, a.x[index + 1]!];
+  const { y1, y2, qkv, attended, mid } = kept;
+  return [
+    norm(config, layer.norm1, from, y1, rows),
+    product(layer.qkv, y1, qkv, rows),
+    ...attentionSteps(config, a.cache, { ...a, qkv, attended }, 0, rows),
+    copy(from, mid, rows * config.width),
+    ...(branch
+      ? [product(layer.out, attended, branch, rows), dropout(config, a, 1 + 2 * index, branch, mid, 1)]
+      : [product(layer.out, attended, mid, rows, { add: 1 })]),
+    norm(config, layer.norm2, mid, y2, rows),
+    copy(mid, to, rows * config.width),
+    ...(layer.gate ? experts(config, layer, a, index, to) : dense(config, layer, a, index, to)),
+  ];
+}
+
+function dense(config: ModelConfig, layer: LayerWeights, a: TrainingBuffers, index: number, to: Tensor): Step[] {
+  const { u, y2 } = a.layers[index]!;
+  return [
+    product(layer.up, y2, u, a.rows),
+    gelu(u, a.h, a.rows * config.inner),
+    ...(a.branch
+      ? [product(layer.down, a.h, a.branch, a.rows), dropout(config, a, 2 + 2 * index, a.branch, to, 1)]
+      : [product(layer.down, a.h, to, a.rows, { add: 1 })]),
+  ];
+}
+
+function experts(config: ModelConfig, layer: LayerWeights, a: TrainingBuffers, index: number, to: Tensor): Step[] {
+  const { width, inner, experts: count } = config;
+  const { rows, expert, prob, balance, h, branch } = a;
+  const { y2, u, probs, order, start } = a.layers[index]!;
+  const { at, to: place } = offsets(config, a, index);
+  const kept = keptExperts(a);
+  const result = branch ?? to;
+  return [
+    {
+      kernel: gateForward,
+      bindings: { x: y2, gate: layer.gate!, probs, expert, prob },
+      params: { rows, width, experts: count, at },
+    },
+    { kernel: balanceForward, bindings: { probs, expert, balance }, params: { rows, experts: count, at, to: place } },
+    ...drop(config, a, at),
+    { kernel: orderForward, bindings: { expert: kept, order, start }, params: { rows, experts: count, at } },
+    ...layer.up.w.parts.map(({ tensor: w, first, count: some }) => ({
+      kernel: upForward,
+      bindings: { x: y2, order, start, w, b: layer.up.b, h: u },
+      params: { rows, inner: width, cols: inner, first, count: some, gelu: 0 },
+    })),
+    gelu(u, h, rows * inner),
+    ...(branch ? [copy(a.zero!, branch, rows * width)] : []),
+    ...layer.down.w.parts.map(({ tensor: w, first, count: some }) => ({
+      kernel: downForward,
+      bindings: { h, order, start, prob, w, b: layer.down.b, y: result },
+      params: { rows, inner, cols: width, first, count: some, at },
+    })),
+    ...(branch ? [dropout(config, a, 2 + 2 * index, branch, to, 1)] : []),
+  ];
+}
+
+/** Where an MoE layer starts in `expert` and `prob`, and in `balance`. */
+export function offsets(config: ModelConfig, a: TrainingBuffers, index: number): { at: number; to: number } {
+  const moe = (index - 1) / 2;
+  return { at: moe * a.rows, to: moe * 2 * config.experts };
+}
+
+/** Experts by row, E where capacity dropped it. */
+export function keptExperts(a: TrainingBuffers): Tensor {
+  return a.shape.capacity ? a.kept : a.expert;
+}
+
+function drop(config: ModelConfig, a: TrainingBuffers, at: number): Step[] {
+  const { rows, expert, kept, shape } = a;
+  if (!shape.capacity) return [];
+  const { factor, least, random } = shape.capacity;
+  const capacity = Math.max(Math.ceil((rows / config.experts) * factor), least);
+  return [
+    {
+      kernel: dropForward,
+      bindings: { expert, kept },
+      params: { rows, experts: config.experts, at, capacity, random: random ? 1 : 0, ...seeded },
+    },
+  ];
+}
+
+export function gelu(x: Tensor, y: Tensor, count: number): Step {
+  return { kernel: geluForward, bindings: { x, y }, params: { count } };
+}
+
+function copy(x: Tensor, y: Tensor, count: number): Step {
+  const params = { count, add: 0, seed_low: 0, seed_high: 0, stream: 0, site: 0, rate: 0 };
+  return { kernel: dropoutForward, bindings: { x, y }, params };
+}
+
+/** Dropout at one of the graph's places, the same mask on both ways: y = or y += masked x. */
+export function dropout(config: ModelConfig, a: TrainingBuffers, site: number, x: Tensor, y: Tensor, add: 0 | 1): Step {
+  const params = { count: a.rows * config.width, add, site, rate: a.shape.dropout, ...seeded };
+  return { kernel: dropoutForward, bindings: { x, y }, params };
+}
+
+/** Final rows → losses, block by block; `then` adds what follows while a block's logits hold their gradient. */
+export function lossSteps(
+  config: ModelConfig,
+  weights: Weights,
+  a: TrainingBuffers,
+  then: (at: number, rows: number) => Step[] = () => [],
+): Step[] {
+  const { target, logits, nll } = a;
+  return a.blocks.flatMap(({ at, rows, final }) => [
+    ...logitsSteps(config, weights, final, logits, rows),
+    {
+      kernel: crossEntropyBackward,
+      bindings: { targets: target, logits, nll },
+      params: { rows, vocabulary: config.vocabulary, at, scale: "scale" },
+    },
+    ...then(at, rows),
+  ]);
+}

@@ -1,0 +1,232 @@
+/** A model in training on a device: parameters, gradients and moments, and the programs of one step. */
+import { adamwUpdate } from "../../kernels/optim/adamw_update.ts";
+import { squaresBlock, squaresForward } from "../../kernels/reduce/squares_forward.ts";
+import { seedWords } from "../base/random.ts";
+import { type ModelConfig, moeLayers } from "../checkpoint/config.ts";
+import { expectedTensors } from "../checkpoint/layout.ts";
+import type { TensorStream } from "../checkpoint/tensor.ts";
+import { type Device, elements, type Program, type Step, type Tensor } from "../device/device.ts";
+import { gradientSteps } from "../model/training-backward.ts";
+import { bytesOf, createTrainingBuffers, type TrainingBuffers, type TrainingShape } from "../model/training-buffers.ts";
+import { forwardSteps, lossSteps } from "../model/training-forward.ts";
+import { fillWeight, type PlacedWeights, placeWeights, type WeightSource } from "../model/weights.ts";
+import { clipFactor, type Recipe } from "./optimizer.ts";
+
+/** A target that is no token: its row counts nothing. */
+export const ignored = 0xffffffff;
+
+/** Sequences of `time` tokens each, end to end: what the model reads and what it should say. */
+export interface MicroBatch {
+  inputs: Uint32Array;
+  targets: Uint32Array;
+}
+
+/** What a forward pass says of one micro-batch. */
+export interface Losses {
+  /** Nats of each row; 0 where the target is ignored. */
+  nll: Float32Array;
+  /** [MoE layers, 2, E]: mean probability and share of rows of each expert, before any is dropped. */
+  balance: Float32Array;
+}
+
+/** What one step did. */
+export interface StepResult {
+  /** Mean cross-entropy of the counted targets, nats. */
+  loss: number;
+  /** Σ over MoE layers of E · Σ me · ce, mean over micro-batches: 1 for each layer in perfect balance. */
+  aux: number;
+  /** Norm of the whole gradient, before clipping. */
+  norm: number;
+  /** Elements of the gradient that are not finite; the step changed nothing if there are any, or if the loss is not finite. */
+  bad: number;
+  /** [MoE layers, E]: share of rows of each expert, mean over micro-batches. */
+  load: Float64Array;
+}
+
+/** One parameter tensor with what belongs to it, all of one layout. */
+interface Parameter {
+  w: Tensor;
+  g: Tensor;
+  m: Tensor;
+  v: Tensor;
+  decays: boolean;
+}
+
+/** What may be read back and stored by name. */
+export type Stored = "weights" | "gradients" | "m" | "v";
+
+export class TrainingEngine {
+  readonly buffers: TrainingBuffers;
+  private readonly placed: Record<Stored, PlacedWeights>;
+  private readonly parameters: Parameter[];
+  private readonly sums: Tensor;
+  private readonly backward: Program;
+  private readonly forward: Program;
+  private readonly measure: Program;
+  private readonly adamw: Program;
+
+  /** @throws LolaError "device" when it does not fit */
+  constructor(
+    readonly device: Device,
+    readonly config: ModelConfig,
+    readonly recipe: Recipe,
+    shape: TrainingShape,
+    private readonly seed: bigint,
+  ) {
+    const place = () => placeWeights(device, config, () => "f32");
+    this.placed = { weights: place(), gradients: place(), m: place(), v: place() };
+    this.parameters = this.pairUp();
+    this.buffers = createTrainingBuffers(device, config, shape);
+    const { weights, gradients } = this.placed;
+    const { buffers } = this;
+    this.backward = device.program("gradient", gradientSteps(config, weights.weights, gradients.weights, buffers));
+    this.forward = device.program("loss", [
+      ...forwardSteps(config, weights.weights, buffers),
+      ...lossSteps(config, weights.weights, buffers),
+    ]);
+    const blocks = this.parameters.map(({ g }) => Math.ceil(elements(g.shape) / squaresBlock));
+    const total = blocks.reduce((a, b) => a + b, 0);
+    this.sums = device.tensor({ label: "sums", shape: [total, 2], type: "f32" });
+    this.measure = device.program("norm", this.squares(blocks));
+    this.adamw = device.program("adamw", this.updates());
+  }
+
+  /** Fills parameters, or moments for a resumed run, from stored tensors. */
+  load(what: Stored, source: WeightSource): void {
+    for (const place of this.placed[what].places) fillWeight(this.device, source, place);
+  }
+
+  /** Every tensor of one kind, by its stored name, f32, in the order of the places. */
+  async *stored(what: Stored): AsyncGenerator<TensorStream> {
+    let target: Tensor | undefined;
+    let bytes = new Uint8Array();
+    const shapes = expectedTensors(this.config);
+    for (const { name, target: next, at } of this.placed[what].places) {
+      if (next !== target) bytes = (await this.device.download(next)) as Uint8Array<ArrayBuffer>;
+      target = next;
+      const shape = shapes.get(name)!;
+      const piece = bytes.subarray(4 * at, 4 * (at + elements(shape)));
+      yield { name, type: "f32", shape, pieces: [piece] };
+    }
+  }
+
+  /**
+   * One step over its micro-batches: gradient of the mean loss of all counted targets, clipped, AdamW.
+   * @param number of the step, from 1
+   * @param rate learning rate
+   */
+  async step(batches: readonly MicroBatch[], number: number, rate: number, signal?: AbortSignal): Promise<StepResult> {
+    const { config, recipe, buffers } = this;
+    const counted = batches.reduce((sum, { targets }) => sum + targets.reduce((n, t) => n + (t < config.vocabulary ? 1 : 0), 0), 0);
+    const moe = moeLayers(config).length;
+    const load = new Float64Array(moe * config.experts);
+    let [loss, aux] = [0, 0];
+    for (const [i, batch] of batches.entries()) {
+      this.put(batch);
+      const values = {
+        ...this.seeds((number - 1) * batches.length + i),
+        scale: 1 / counted,
+        aux: (recipe.balance * config.experts) / buffers.rows / batches.length,
+        add: i > 0 ? 1 : 0,
+      };
+      const { nll, balance } = await this.run(this.backward, values, signal);
+      loss += nll.reduce((sum, x) => sum + x, 0) / counted;
+      for (let layer = 0; layer < moe; layer++)
+        for (let e = 0; e < config.experts; e++) {
+          const at = layer * 2 * config.experts + e;
+          const share = balance[at + config.experts]!;
+          load[layer * config.experts + e]! += share / batches.length;
+          aux += (config.experts * balance[at]! * share) / batches.length;
+        }
+    }
+    const [sums] = await this.device.run(this.measure, {}, { read: [this.sums] });
+    const { norm, bad } = gradientNorm(new Float32Array(sums!.slice().buffer));
+    const result = { loss, aux, norm, bad, load };
+    if (bad > 0 || !Number.isFinite(loss + aux + norm)) return { ...result, bad: Math.max(1, bad) };
+    await this.device.run(this.adamw, {
+      rate,
+      clip: clipFactor(norm, recipe.clip),
+      unbias1: 1 - recipe.beta1 ** number,
+      unbias2: 1 - recipe.beta2 ** number,
+    });
+    return result;
+  }
+
+  /** Losses of a batch, without dropout or dropping only if the shape has none. */
+  async evaluate(batch: MicroBatch): Promise<Losses> {
+    this.put(batch);
+    return this.run(this.forward, { ...this.seeds(0), scale: 0 });
+  }
+
+  private async run(program: Program, values: Record<string, number>, signal?: AbortSignal): Promise<Losses> {
+    const { nll, balance } = this.buffers;
+    const options = signal ? { read: [nll, balance], signal } : { read: [nll, balance] };
+    const [losses, loads] = await this.device.run(program, values, options);
+    return { nll: new Float32Array(losses!.slice().buffer), balance: new Float32Array(loads!.slice().buffer) };
+  }
+
+  private put({ inputs, targets }: MicroBatch): void {
+    const { token, target, sorted } = this.buffers;
+    this.device.upload(token, bytesOf(inputs));
+    this.device.upload(target, bytesOf(targets));
+    this.device.upload(sorted, bytesOf(sortedRows(inputs, this.config.vocabulary)));
+  }
+
+  private seeds(stream: number): Record<string, number> {
+    const [seed_low, seed_high] = seedWords(this.seed);
+    return { seed_low, seed_high, stream };
+  }
+
+  /** Tensors of each parameter; biases, norms — everything of rank 1 as stored — do not decay. */
+  private pairUp(): Parameter[] {
+    const { weights, gradients, m, v } = this.placed;
+    const seen = new Set<Tensor>();
+    return weights.places.flatMap(({ name, target }, i) => {
+      if (seen.has(target)) return [];
+      seen.add(target);
+      const decays = !/(\.bias|ln_\w+\.weight)$/.test(name);
+      return target.parts.map((_, part) => {
+        const flat = (placed: PlacedWeights) => this.device.flat(placed.places[i]!.target.parts[part]!.tensor);
+        return { w: flat(weights), g: flat(gradients), m: flat(m), v: flat(v), decays };
+      });
+    });
+  }
+
+  private squares(blocks: number[]): Step[] {
+    let at = 0;
+    return this.parameters.map(({ g }, i) => {
+      const params = { count: elements(g.shape), at };
+      at += blocks[i]!;
+      return { kernel: squaresForward, bindings: { x: g, sums: this.sums }, params };
+    });
+  }
+
+  private updates(): Step[] {
+    const { beta1, beta2, epsilon: eps, weightDecay } = this.recipe;
+    const variables = { rate: "rate", clip: "clip", unbias1: "unbias1", unbias2: "unbias2" };
+    return this.parameters.map(({ w, g, m, v, decays }) => ({
+      kernel: adamwUpdate,
+      bindings: { g, w, m, v },
+      params: { count: elements(w.shape), beta1, beta2, eps, decay: decays ? weightDecay : 0, ...variables },
+    }));
+  }
+}
+
+/** Rows sorted by (token, row): a stable counting sort. */
+function sortedRows(tokens: Uint32Array, vocabulary: number): Uint32Array {
+  const next = new Uint32Array(vocabulary + 1);
+  for (const token of tokens) next[token + 1]!++;
+  for (let v = 0; v < vocabulary; v++) next[v + 1]! += next[v]!;
+  const rows = new Uint32Array(tokens.length);
+  for (let t = 0; t < tokens.length; t++) rows[next[tokens[t]!]!++] = t;
+  return rows;
+}
+
+function gradientNorm(sums: Float32Array): { norm: number; bad: number } {
+  let [squares, bad] = [0, 0];
+  for (let i = 0; i < sums.length; i += 2) {
+    squares += sums[i]!;
+    bad += sums[i + 1]!;
+  }
+  return { norm: Math.sqrt(squares), bad };
+}
