@@ -137,6 +137,7 @@ const hints: Record<string, string> = {
   EDQUOT: "free some space, or write to another disk",
   EACCES: "another folder, or the rights to write there",
   EPERM: "another folder, or the rights to write there",
+  EMFILE: "ulimit -n 65536 before it",
   EROFS: "another folder: this one is read-only",
 };
 

@@ -1,7 +1,4 @@
 /** Files → documents, one after the other, in constant memory. */
-import { createReadStream } from "node:fs";
-import { pipeline, type Readable } from "node:stream";
-import { createGunzip, createZstdDecompress } from "node:zlib";
 import { DataError } from "../base/errors.ts";
 import type { Source } from "./sources.ts";
 
@@ -150,15 +147,15 @@ function firstBadLine(bytes: Uint8Array): number {
 }
 
 async function* readBytes({ path, label, compression }: Source): AsyncGenerator<Uint8Array> {
-  let stream: Readable = createReadStream(path, { highWaterMark: 1 << 18 });
-  // What goes wrong is thrown by the loop below; the callback must only be there.
-  if (compression) stream = pipeline(stream, compression === "gz" ? createGunzip() : createZstdDecompress(), () => {});
+  const file = Bun.file(path).stream();
+  // node:zlib takes a zstd frame that is cut off for whole; this does not.
+  const whole = compression ? file.pipeThrough(new DecompressionStream(compression)) : file;
   try {
-    for await (const chunk of stream) yield chunk as Uint8Array;
+    yield* whole;
   } catch (cause) {
     const { syscall, code, message } = cause as NodeJS.ErrnoException;
     if (syscall) throw new DataError("data.read", `${label}: ${syscall} failed with ${code}`, undefined, { cause });
-    throw new DataError("data.compressed", `${label}: not a whole .${compression} file: ${message}`, undefined, {
+    throw new DataError("data.compressed", `${label}: not a whole ${compression} file: ${message}`, undefined, {
       cause,
     });
   }

@@ -13,7 +13,7 @@ export interface Source {
   /** Language of documents that do not tell theirs. */
   language: string;
   format: "text" | "jsonl";
-  compression: "gz" | "zst" | undefined;
+  compression: "gzip" | "zstd" | undefined;
   /** Size of the file. */
   bytes: number;
   /** Changes when the content does: path, size and time of the last change; of stdin the hash. */
@@ -23,7 +23,16 @@ export interface Source {
 /** ISO 639-3 for "undetermined". */
 export const unknownLanguage = "und";
 
-const formats: Record<string, Source["format"]> = { txt: "text", text: "text", jsonl: "jsonl", ndjson: "jsonl" };
+const compressions = new Map<string, Source["compression"]>([
+  ["gz", "gzip"],
+  ["zst", "zstd"],
+]);
+const formats = new Map<string, Source["format"]>([
+  ["txt", "text"],
+  ["text", "text"],
+  ["jsonl", "jsonl"],
+  ["ndjson", "jsonl"],
+]);
 
 /** `swa`, `cmn_hans`, `be-tarask`: two or three small letters, and what follows a hyphen or an underscore. */
 const tag = /^[a-z]{2,3}([-_][A-Za-z0-9]{1,8})*$/;
@@ -31,10 +40,10 @@ const tag = /^[a-z]{2,3}([-_][A-Za-z0-9]{1,8})*$/;
 /** What the name of a file says: of its first word the language, of its endings the rest. */
 function parseName(name: string) {
   const words = name.split(".");
-  const last = words.at(-1)!.toLowerCase();
-  const compression = last === "gz" || last === "zst" ? last : undefined;
-  const format = formats[(compression ? words.at(-2)! : last).toLowerCase()];
-  return { stem: words[0]!, compression, format } as const;
+  const ending = (at: number) => (words[words.length - at] ?? "").toLowerCase();
+  const compression = compressions.get(ending(1));
+  const format = formats.get(ending(compression ? 2 : 1));
+  return { stem: words[0]!, compression, format };
 }
 
 /** The nearest name that is a language tag, going up. */

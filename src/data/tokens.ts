@@ -90,10 +90,16 @@ export async function openTokens(options: TokenOptions): Promise<TokenCache> {
   let languages = mapTokens(folder, wide);
   if (!languages) {
     rmSync(folder, { recursive: true, force: true });
-    await saveFolder(folder, (output) => encodeAll(options, wide, output));
+    let failure: unknown;
+    try {
+      await saveFolder(folder, (output) => encodeAll(options, wide, output));
+    } catch (error) {
+      failure = error;
+    }
+    // Where saving failed because another process was first with the same tokens, its are as good.
     languages = mapTokens(folder, wide);
+    if (!languages) throw failure;
   }
-  if (!languages) throw new DataError("data.cache", `${folder}: changed while it was read`, "the same command again");
   return { folder, key, languages };
 }
 
