@@ -1,7 +1,7 @@
 /** Gradients of the keys and values of causal attention over packed sequences. */
 import { uniform } from "../cases.ts";
 import { defineKernel } from "../kernel.ts";
-import row from "./key_backward_row.wgsl" with { type: "text" };
+import { keyVariants } from "./backward_variants.ts";
 import { attended, trainingCases } from "./training.ts";
 
 export const keyBackward = defineKernel({
@@ -14,9 +14,7 @@ export const keyBackward = defineKernel({
     dqkv: { access: "inout", type: "f32", shape: "[T, 3C]; the second and third third of each row are written" },
   },
   params: { rows: "u32", heads: "u32", head_size: "u32", time: "u32", scale: "f32" },
-  variants: [
-    { name: "row", code: row, constants: (_, p) => ({ HEAD_SIZE: p.head_size }), grid: (p) => [p.heads, p.rows, 1] },
-  ],
+  variants: keyVariants,
   cost: (p) => ({
     bytes: 4 * p.rows * p.heads * p.head_size * 6,
     flops: 4 * p.rows * p.heads * p.head_size * (p.time + 1),

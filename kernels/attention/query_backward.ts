@@ -4,7 +4,7 @@
  */
 import { uniform, zeros } from "../cases.ts";
 import { defineKernel } from "../kernel.ts";
-import row from "./query_backward_row.wgsl" with { type: "text" };
+import { queryVariants } from "./backward_variants.ts";
 import { attended, trainingCases } from "./training.ts";
 
 export const queryBackward = defineKernel({
@@ -19,9 +19,7 @@ export const queryBackward = defineKernel({
   },
   /** rows: whole sequences of `time` rows each; scale: of the scores, 1 / √head_size. */
   params: { rows: "u32", heads: "u32", head_size: "u32", time: "u32", scale: "f32" },
-  variants: [
-    { name: "row", code: row, constants: (_, p) => ({ HEAD_SIZE: p.head_size }), grid: (p) => [p.heads, p.rows, 1] },
-  ],
+  variants: queryVariants,
   cost: (p) => ({
     bytes: 4 * p.rows * p.heads * p.head_size * 6,
     flops: 3 * p.rows * p.heads * p.head_size * (p.time + 1),

@@ -1,15 +1,24 @@
 /* All kernels for one instruction set: compiled once for each, with KERNELS the name of its table. */
+#include "activation.c"
+#include "adamw.c"
 #include "append.c"
 #include "attention.c"
+#include "attention_backward.c"
 #include "embed.c"
+#include "embed_gradient.c"
 #include "input_backward.c"
+#include "loss.c"
 #include "matmul.c"
+#include "moe_gate.c"
+#include "moe_gradient.c"
 #include "moe_group.c"
 #include "moe_route.c"
 #include "moe_row.c"
 #include "norm.c"
+#include "norm_weight.c"
 #include "roof.c"
 #include "sample.c"
+#include "squares.c"
 #include "weight_backward.c"
 
 const Kernel KERNELS[] = {
@@ -32,6 +41,23 @@ const Kernel KERNELS[] = {
     moe_input_backward,
     moe_weight_backward,
     embed_logits_backward,
+    activation_gelu_forward,
+    activation_dropout_forward,
+    norm_norm_backward,
+    norm_weight_backward,
+    attention_query_backward,
+    attention_key_backward,
+    loss_cross_entropy_backward,
+    moe_gate_forward,
+    moe_balance_forward,
+    moe_drop_forward,
+    moe_gather_forward,
+    moe_activation_backward,
+    moe_route_backward,
+    embed_embed_backward,
+    embed_position_backward,
+    optim_adamw_update,
+    reduce_squares_forward,
     roof_read,
     roof_multiply_add,
     {0},

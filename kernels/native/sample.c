@@ -1,5 +1,5 @@
 /* sample/sample_forward: draws each row's next token; see the twin for the order of the filters. */
-#include "vector.h"
+#include "philox.h"
 
 typedef struct {
   uint32_t rows, vocabulary, allowed, top_k;
@@ -8,19 +8,6 @@ typedef struct {
 } SampleParams;
 
 enum { SAMPLE_LOGITS, SAMPLE_SEEN, SAMPLE_TOKEN, SAMPLE_POS, SAMPLE_LOGPROB };
-
-/* Word 0 of Philox 4×32-10 (Salmon et al. 2011), counter (c0, c1, 0, 0), as a number in [0, 1). */
-static float philox_unit(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1) {
-  uint32_t c2 = 0, c3 = 0;
-  for (int round = 0; round < 10; round++, k0 += 0x9e3779b9, k1 += 0xbb67ae85) {
-    const uint64_t a = 0xd2511f53ull * c0, b = 0xcd9e8d57ull * c2;
-    c0 = (uint32_t)(b >> 32) ^ c1 ^ k0;
-    c2 = (uint32_t)(a >> 32) ^ c3 ^ k1;
-    c1 = (uint32_t)b;
-    c3 = (uint32_t)a;
-  }
-  return (c0 >> 8) * 0x1p-24f;
-}
 
 /* Scores are at most 0, so the bits of their magnitude order them: the best has key 0. */
 static uint32_t key_of(float score) {
@@ -118,8 +105,9 @@ static void sample_tile(const Step *step, uint32_t phase, uint32_t b, const Work
   }
   if (p->temperature > 0 && n > 0) {
     const float best = scores[choice];
+    const float unit = (philox(p->seed_low, p->seed_high, *pos, p->stream + b) >> 8) * 0x1p-24f;
     for (uint32_t v = 0; v < n; v++) scores[v] = (scores[v] - best) / p->temperature;
-    choice = draw(p, scores, weights, n, choice, philox_unit(p->seed_low, p->seed_high, *pos, p->stream + b));
+    choice = draw(p, scores, weights, n, choice, unit);
   }
   float max = logits[0];
   for (uint32_t v = 1; v < p->vocabulary; v++) max = logits[v] > max ? logits[v] : max;

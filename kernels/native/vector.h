@@ -41,6 +41,13 @@ INLINE vf load_part(const float *p, uint32_t n) {
 }
 INLINE void store_part(float *p, vf v, uint32_t n) { memcpy(p, &v, 4 * n); }
 
+/* The same for 1 ≤ n, all of the vector from VW on. */
+INLINE vf load_up_to(const float *p, uint32_t n) { return n >= VW ? load(p) : load_part(p, n); }
+INLINE void store_up_to(float *p, vf v, uint32_t n) {
+  if (n >= VW) store(p, v);
+  else store_part(p, v, n);
+}
+
 INLINE vf blend(vi mask, vf a, vf b) { return (vf)(((vi)a & mask) | ((vi)b & ~mask)); }
 INLINE vf vmax(vf a, vf b) { return blend(a > b, a, b); }
 INLINE vf vmin(vf a, vf b) { return blend(a < b, a, b); }
@@ -95,6 +102,17 @@ INLINE float load_weight(const void *p, size_t i, const uint32_t type) {
   return load_weights(padded, 0, type)[0];
 }
 
+INLINE vf vsqrt(vf x) {
+#if VW == 16
+  return _mm512_sqrt_ps(x);
+#elif VW == 8
+  return _mm256_sqrt_ps(x);
+#else
+  for (int i = 0; i < VW; i++) x[i] = sqrtf(x[i]);
+  return x;
+#endif
+}
+
 /*
  * e^x within 2 units in the last place; x is clamped to ±87.3, so that no result is 0, subnormal or infinite.
  * x = n ln 2 + r, |r| ≤ ln 2 / 2; e^r by its Taylor series to r⁷.
@@ -123,12 +141,16 @@ INLINE vf vgelu(vf x) {
   return x / (vexp(u * -2.0f) + 1.0f);
 }
 
-/* Its derivative: s + 2 x s (1 − s) u', s = 1 / (1 + e^(−2u)). */
+/* The share of x that GELU lets through: s = 1 / (1 + e^(−2u)). */
+INLINE vf vgelu_share(vf x) {
+  vf u = x * 0.7978845608f * (0.044715f * x * x + 1.0f);
+  return 1.0f / (vexp(u * -2.0f) + 1.0f);
+}
+
+/* Its derivative: s + 2 x s (1 − s) u'. */
 INLINE vf vgelu_slope(vf x) {
-  vf square = x * x;
-  vf u = x * 0.7978845608f * (0.044715f * square + 1.0f);
-  vf s = 1.0f / (vexp(u * -2.0f) + 1.0f);
-  return s + 2.0f * x * s * (1.0f - s) * (0.7978845608f * (0.134145f * square + 1.0f));
+  vf s = vgelu_share(x);
+  return s + 2.0f * x * s * (1.0f - s) * (0.7978845608f * (0.134145f * x * x + 1.0f));
 }
 
 /* Σ a[i] b[i]: four chains. */

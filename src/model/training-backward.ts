@@ -34,12 +34,7 @@ const add = "add";
  * `scale` · Σ nll + `aux` · Σ over MoE layers of rows⁻¹ · E · Σ ce · Σ p. Variables: scale, aux (the balance loss's weight times
  * E / rows), add, and those of `seeded` where the shape asks for random numbers.
  */
-export function gradientSteps(
-  config: ModelConfig,
-  weights: Weights,
-  gradients: Weights,
-  a: TrainingBuffers,
-): Step[] {
+export function gradientSteps(config: ModelConfig, weights: Weights, gradients: Weights, a: TrainingBuffers): Step[] {
   const way: Way = { config, a };
   const { width, layers } = config;
   const { rows, dx, dy, token, sorted } = a;

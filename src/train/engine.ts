@@ -117,7 +117,10 @@ export class TrainingEngine {
    */
   async step(batches: readonly MicroBatch[], number: number, rate: number, signal?: AbortSignal): Promise<StepResult> {
     const { config, recipe, buffers } = this;
-    const counted = batches.reduce((sum, { targets }) => sum + targets.reduce((n, t) => n + (t < config.vocabulary ? 1 : 0), 0), 0);
+    const counted = batches.reduce(
+      (sum, { targets }) => sum + targets.reduce((n, t) => n + (t < config.vocabulary ? 1 : 0), 0),
+      0,
+    );
     const moe = moeLayers(config).length;
     const load = new Float64Array(moe * config.experts);
     let [loss, aux] = [0, 0];
