@@ -28,6 +28,8 @@ export interface ValidationEvent {
   /** Over all languages together, and of each. */
   bitsPerByte: number;
   languages: Record<string, number>;
+  /** [MoE layers][E] share of the held-out tokens that each expert got, three digits. */
+  load: number[][];
 }
 
 /** A checkpoint is safe on the disk. */
