@@ -34,3 +34,32 @@ export const engineFlags = {
     setting: true,
   },
 } as const satisfies Flags;
+
+/** How the languages of a corpus are mixed, and what is held out of it. */
+export const dataFlags = {
+  alpha: {
+    type: "float",
+    value: "A",
+    default: 0.3,
+    min: 0,
+    max: 1,
+    doc: "mix of languages, p ~ bytes^A: 1 follows their sizes, 0 treats all alike",
+    category: "Data",
+  },
+  cap: {
+    type: "integer",
+    value: "BYTES",
+    min: 1,
+    doc: "a language with more text counts as no larger in the mix",
+    category: "Data",
+  },
+  validation: {
+    type: "float",
+    value: "SHARE",
+    default: 0.02,
+    min: 0,
+    max: 0.5,
+    doc: "share of the documents held out, chosen by their content",
+    category: "Data",
+  },
+} as const satisfies Flags;

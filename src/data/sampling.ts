@@ -21,6 +21,17 @@ export function languageProbabilities(
   return shares.map((share) => share / sum);
 }
 
+/**
+ * How much one occurrence of a language counts, so that all its text counts as its probability says. The largest weight
+ * is 1: what is rare stays rare.
+ * @param sizes [languages] bytes of text
+ */
+export function languageWeights(sizes: readonly number[], alpha: number, cap?: number): number[] {
+  const weights = languageProbabilities(sizes, alpha, cap).map((p, i) => (p > 0 ? p / sizes[i]! : 0));
+  const largest = weights.reduce((a, b) => Math.max(a, b));
+  return weights.map((weight) => weight / largest);
+}
+
 /** What a language gets of the training. */
 export interface LanguageShare {
   language: string;

@@ -1,11 +1,12 @@
-/** `lola tokenizer`: text to token ids and back, and what a tokenizer is made of. */
+/** `lola tokenizer`: text to token ids and back, what a tokenizer is made of, and making one. */
 import { LolaError } from "../../base/errors.ts";
-import { modelFlag } from "../flags.ts";
+import { dataFlags, modelFlag } from "../flags.ts";
 import { readInput } from "../input.ts";
 import { openNamed } from "../model.ts";
 import { parseIds } from "../prompt.ts";
 import { bytes, grouped, table } from "../style.ts";
 import { defineCommand } from "../table.ts";
+import { showTrained, type TrainedTokenizer, trainInto } from "../train-tokenizer.ts";
 
 interface Encoded {
   ids: number[];
@@ -25,26 +26,67 @@ interface Info {
 
 export const tokenizer = defineCommand({
   name: "tokenizer",
-  summary: "turns text into token ids and back",
+  summary: "turns text into token ids and back, and learns how from text",
   examples: [
     { line: 'lola tokenizer encode "All human beings"', doc: "text to ids" },
     { line: "lola tokenizer encode < text.txt | wc -l", doc: "count the tokens of a file: one id a line" },
     { line: "lola tokenizer decode 12,7,93", doc: "ids to text" },
+    { line: "lola tokenizer train corpus/ -o tokenizer/", doc: "learn one from swa.txt, yor.jsonl, deu/..." },
   ],
   actions: {
     encode: "text to ids, one a line in a pipe, with the text of each in a terminal",
     decode: "ids to text",
     info: "size, merges and special tokens",
+    train: "learn one from text files, JSONL files, folders of them, or - for stdin",
   },
-  args: [{ name: "input", doc: "text or ids; stdin when there is none or -", many: true }],
+  args: [{ name: "input", doc: "text, ids or data; stdin when there is none or -", many: true, complete: "file" }],
   flags: {
     ...modelFlag,
     file: { type: "text", value: "FILE", short: "f", doc: "read the input from a file", complete: "file" },
     specials: { type: "negated", doc: "treat <|endoftext|> and its like as ordinary text" },
+    output: {
+      type: "text",
+      value: "DIR",
+      short: "o",
+      doc: "folder to make; must be empty or absent",
+      category: "Training",
+      complete: "directory",
+    },
+    vocabulary: {
+      type: "integer",
+      value: "N",
+      default: 32768,
+      min: 262,
+      max: 4194304,
+      doc: "tokens in all, six special ones and 256 bytes among them",
+      category: "Training",
+    },
+    minFrequency: {
+      type: "float",
+      value: "N",
+      default: 2,
+      min: 1,
+      doc: "occurrences below which no token is made, in the language that counts most",
+      category: "Training",
+    },
+    longest: {
+      type: "integer",
+      value: "BYTES",
+      default: 48,
+      min: 2,
+      max: 1024,
+      doc: "longest token",
+      category: "Training",
+    },
+    ...dataFlags,
   },
-  notes: ["No token is added before or after the text. Ids may be separated by commas, blanks or line ends."],
-  async run(context): Promise<Encoded | Decoded | Info | undefined> {
+  notes: [
+    "No token is added before or after the text. Ids may be separated by commas, blanks or line ends.",
+    "Data: a text file holds documents separated by blank lines, a JSONL file one object a line with its text and, if any, lang. A folder stands for all .txt and .jsonl files below it, also as .gz and .zst; their language is the beginning of their name, or their folder's. Held-out documents are not learnt from: bytes per token are measured on them.",
+  ],
+  async run(context): Promise<Encoded | Decoded | Info | TrainedTokenizer | undefined> {
     const { action, args, flags, json, out } = context;
+    if (action === "train") return trainInto(context);
     const source = await openNamed(flags.model, context.notes);
     const { tokenizerOf } = await import("../../model/open.ts");
     const tokenizer = tokenizerOf(source);
@@ -91,6 +133,7 @@ export const tokenizer = defineCommand({
   show(result) {
     if ("ids" in result) return table(result.ids.map((id, i) => [id, JSON.stringify(result.tokens[i])]));
     if ("text" in result) return result.text;
+    if ("folder" in result) return showTrained(result);
     return [
       table([
         ["model", result.model],
