@@ -1,0 +1,71 @@
+/** The folder of a run: which file is what. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { saveFile } from "../base/atomic.ts";
+import { DataError, LolaError } from "../base/errors.ts";
+import { type ModelConfig, validateConfig } from "../checkpoint/config.ts";
+import type { RunConfig } from "./config.ts";
+
+/** Files of a run, by what they hold. */
+export function runFiles(folder: string) {
+  return {
+    /** RunConfig. Written last when a run begins: a folder without it holds no run. */
+    config: join(folder, "config.json"),
+    /** Step and validation events, one a line: equal in equal runs. */
+    metrics: join(folder, "metrics.jsonl"),
+    /** Speed events, one a line. */
+    speed: join(folder, "speed.jsonl"),
+    /** The newest state, all of it: weights, moments, place in the data. */
+    last: join(folder, "checkpoints", "last.lola"),
+    /** The weights that did best on held-out text. */
+    best: join(folder, "checkpoints", "best.lola"),
+    /** There while a process trains. */
+    lock: join(folder, "lock"),
+    /** Curves and tables, for people. */
+    report: join(folder, "report.html"),
+  };
+}
+
+/** Whether a run was begun in the folder. */
+export function isRun(folder: string): boolean {
+  return existsSync(runFiles(folder).config) && existsSync(runFiles(folder).last);
+}
+
+/** Saves the settings, whole or not at all. @throws LolaError "failed" when the disk refuses */
+export async function writeConfig(folder: string, config: RunConfig): Promise<void> {
+  const text = `${JSON.stringify(config, undefined, 2)}\n`;
+  await saveFile(runFiles(folder).config, (output) => output.write(new TextEncoder().encode(text)));
+}
+
+const counts = ["shape.batch", "shape.time", "accumulate", "validateEvery", "saveEvery", "recipe.tokens"] as const;
+const numbers = [
+  ...["sigma", "shape.dropout", "data.alpha", "data.validation", "data.windows"],
+  ...["rate", "finalRate", "warmup", "decay", "beta1", "beta2", "epsilon", "weightDecay", "clip", "balance"].map(
+    (name) => `recipe.${name}`,
+  ),
+];
+
+/**
+ * The settings of the run in a folder, checked.
+ * @throws LolaError "usage" where there is no run; DataError "run.config" naming the field
+ */
+export function readConfig(folder: string): RunConfig {
+  const path = runFiles(folder).config;
+  if (!isRun(folder)) throw new LolaError("usage", `${folder} holds no training run`, "lola train DATA -o RUN");
+  const wrong = (what: string, cause?: unknown) =>
+    new DataError("run.config", `${path}: ${what}`, undefined, { cause });
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(path, "utf8"));
+  } catch (cause) {
+    throw wrong((cause as Error).message, cause);
+  }
+  const at = (name: string): unknown =>
+    name.split(".").reduce<unknown>((inner, key) => (inner as Record<string, unknown> | undefined)?.[key], value);
+  for (const name of counts)
+    if (!(Number.isSafeInteger(at(name)) && (at(name) as number) > 0)) throw wrong(`${name} is ${at(name)}, no count`);
+  for (const name of numbers) if (typeof at(name) !== "number") throw wrong(`${name} is ${at(name)}, no number`);
+  if (!/^\d{1,20}$/.test(String(at("seed")))) throw wrong(`seed is ${at("seed")}, no number`);
+  const model: ModelConfig = validateConfig(at("model"));
+  return { ...(value as RunConfig), model };
+}
