@@ -1,13 +1,20 @@
 /** WGSL variants of the gradients of matrix products. */
-import { ceilDiv, type GpuTraits, type Variant } from "../kernel.ts";
+import { ceilDiv, type Variant } from "../kernel.ts";
 import input from "./input_backward.wgsl" with { type: "text" };
+import inputSubgroup from "./input_backward_subgroup.wgsl" with { type: "text" };
+import { broadcasts } from "./matmul_variants.ts";
 import table from "./table_backward.wgsl" with { type: "text" };
+import tableSubgroup from "./table_backward_subgroup.wgsl" with { type: "text" };
 import weight from "./weight_backward.wgsl" with { type: "text" };
 import weightSubgroup from "./weight_backward_subgroup.wgsl" with { type: "text" };
 
-const broadcasts = ({ software, subgroups }: GpuTraits) => software && subgroups?.min === 8 && subgroups.max === 8;
-
 export const inputVariants: readonly Variant<"rows" | "inner" | "cols">[] = [
+  {
+    name: "subgroup",
+    code: inputSubgroup,
+    fits: (gpu, p) => broadcasts(gpu) && p.inner % 4 === 0,
+    grid: (p) => [ceilDiv(p.inner, 32), ceilDiv(p.rows, 32), 1],
+  },
   { name: "elements", code: input, grid: (p) => [ceilDiv(p.inner, 64), p.rows, 1] },
 ];
 
@@ -15,12 +22,18 @@ export const weightVariants: readonly Variant<"rows" | "inner" | "cols">[] = [
   {
     name: "subgroup",
     code: weightSubgroup,
-    fits: (gpu, p) => broadcasts(gpu) && p.inner % 4 === 0 && p.cols % 4 === 0,
-    grid: (p) => [ceilDiv(p.cols, 32), ceilDiv(p.inner, 16), 1],
+    fits: (gpu, p) => broadcasts(gpu) && p.cols % 4 === 0,
+    grid: (p) => [ceilDiv(p.cols, 32), ceilDiv(p.inner, 32), 1],
   },
   { name: "elements", code: weight, grid: (p) => [ceilDiv(p.cols, 64), p.inner + 1, 1] },
 ];
 
 export const tableVariants: readonly Variant<"rows" | "width" | "count">[] = [
+  {
+    name: "subgroup",
+    code: tableSubgroup,
+    fits: (gpu, p) => broadcasts(gpu) && p.width % 4 === 0,
+    grid: (p) => [ceilDiv(p.width, 32), ceilDiv(p.count, 32), 1],
+  },
   { name: "elements", code: table, grid: (p) => [ceilDiv(p.width, 64), p.count, 1] },
 ];

@@ -11,8 +11,12 @@ type Shape = Record<"inner" | "cols", number>;
 const manyRows = 5;
 
 /** CPU adapters do best without workgroup memory, by broadcasts within subgroups of 8. */
-export function fitsSubgroup({ software, subgroups }: GpuTraits, { inner, cols }: Shape): boolean {
-  return software && subgroups?.min === 8 && subgroups.max === 8 && inner % 8 === 0 && cols % 8 === 0;
+export function broadcasts({ software, subgroups }: GpuTraits): boolean {
+  return software && subgroups?.min === 8 && subgroups.max === 8;
+}
+
+export function fitsSubgroup(gpu: GpuTraits, { inner, cols }: Shape): boolean {
+  return broadcasts(gpu) && inner % 8 === 0 && cols % 8 === 0;
 }
 
 export function fitsTile({ software, maxWorkgroupSize }: GpuTraits, { inner, cols }: Shape): boolean {

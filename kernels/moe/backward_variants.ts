@@ -1,14 +1,36 @@
 /** WGSL variants of the gradients of the expert matrix products. */
 import { ceilDiv, type Variant } from "../kernel.ts";
+import { broadcasts } from "../matmul/matmul_variants.ts";
+import { tiles } from "./group_variants.ts";
 import input from "./input_backward.wgsl" with { type: "text" };
+import inputSubgroup from "./input_backward_subgroup.wgsl" with { type: "text" };
 import weight from "./weight_backward.wgsl" with { type: "text" };
+import weightSubgroup from "./weight_backward_subgroup.wgsl" with { type: "text" };
 
 type Names = "rows" | "inner" | "cols" | "count";
 
+/** Tiles of the input's gradient, which has `inner` columns. */
+const inputTiles = (size: number) => (p: Record<Names, number>) => tiles(size, size)({ ...p, cols: p.inner });
+
+const weightTiles = (size: number) => (p: Record<Names, number>) =>
+  [ceilDiv(p.cols, size), ceilDiv(p.inner, size), p.count] as const;
+
 export const inputVariants: readonly Variant<Names>[] = [
+  {
+    name: "subgroup",
+    code: inputSubgroup,
+    fits: (gpu, p) => broadcasts(gpu) && p.inner % 4 === 0,
+    grid: inputTiles(32),
+  },
   { name: "elements", code: input, grid: (p) => [ceilDiv(p.inner, 64), p.rows, 1] },
 ];
 
 export const weightVariants: readonly Variant<Names>[] = [
+  {
+    name: "subgroup",
+    code: weightSubgroup,
+    fits: (gpu, p) => broadcasts(gpu) && p.cols % 4 === 0,
+    grid: weightTiles(32),
+  },
   { name: "elements", code: weight, grid: (p) => [ceilDiv(p.cols, 64), p.inner + 1, p.count] },
 ];

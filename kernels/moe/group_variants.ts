@@ -11,7 +11,7 @@ import upTile from "./up_forward_tile.wgsl" with { type: "text" };
 type Names = "rows" | "inner" | "cols" | "count";
 
 /** Workgroups for tiles of so many rows and columns: each expert may end in a tile that is not full. */
-const tiles =
+export const tiles =
   (rows: number, cols: number) =>
   (p: Record<Names, number>): [number, number, number] => [
     ceilDiv(p.cols, cols),
