@@ -88,8 +88,13 @@ export class Batches {
     for (let row = 0; row < batch; row++) {
       const language = this.draw();
       languages[row] = language;
-      const into = tokens.subarray(row * (context + 1), (row + 1) * (context + 1));
-      copyRing(streams[language]!, this.start(language, this.windows[language]!), into);
+      const ring = streams[language]!;
+      // A loop, as views of the mapped file would be rubbish to collect.
+      let from = this.start(language, this.windows[language]!);
+      for (let i = row * (context + 1); i < (row + 1) * (context + 1); i++) {
+        tokens[i] = ring[from]!;
+        if (++from === ring.length) from = 0;
+      }
       this.rows++;
       this.windows[language]!++;
     }
@@ -127,13 +132,4 @@ export class Batches {
 /** Two 32-bit words → a number in [0, 1) with 53 bits. */
 function fraction(a: number, b: number): number {
   return (a * 2 ** 21 + (b >>> 11)) * 2 ** -53;
-}
-
-/** Fills `into` with the tokens from `start` on, going round. */
-function copyRing(ring: TokenIds, start: number, into: Uint32Array): void {
-  for (let done = 0, from = start; done < into.length; from = 0) {
-    const piece = ring.subarray(from, from + into.length - done);
-    into.set(piece, done);
-    done += piece.length;
-  }
 }

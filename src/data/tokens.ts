@@ -87,36 +87,39 @@ export async function openTokens(options: TokenOptions): Promise<TokenCache> {
   const key = sha256(`${sha256(JSON.stringify(tokenizer.data))} ${JSON.stringify(identity)}`);
   const folder = join(cacheFolder, key);
   const wide = tokenizer.size > 2 ** 16;
-  let languages = mapTokens(folder, wide);
-  if (!languages) {
-    rmSync(folder, { recursive: true, force: true });
-    let failure: unknown;
-    try {
-      await saveFolder(folder, (output) => encodeAll(options, wide, output));
-    } catch (error) {
-      failure = error;
-    }
-    // Where saving failed because another process was first with the same tokens, its are as good.
-    languages = mapTokens(folder, wide);
-    if (!languages) throw failure;
+  const kept = tryMap(folder, wide);
+  if (kept) return { folder, key, languages: kept };
+  rmSync(folder, { recursive: true, force: true });
+  try {
+    await saveFolder(folder, (output) => encodeAll(options, wide, output));
+  } catch (error) {
+    // Where another process was first with the same tokens, its are as good.
+    const theirs = tryMap(folder, wide);
+    if (!theirs) throw error;
+    return { folder, key, languages: theirs };
   }
-  return { folder, key, languages };
+  return { folder, key, languages: mapTokens(folder, wide) };
 }
 
-/** Maps what is in the folder; undefined where there is no whole cache. */
-function mapTokens(folder: string, wide: boolean): LanguageTokens[] | undefined {
+/** Undefined where there is no whole cache. */
+function tryMap(folder: string, wide: boolean): LanguageTokens[] | undefined {
   try {
-    const index = JSON.parse(readFileSync(join(folder, "index.json"), "utf8")) as Index;
-    return index.languages.map((row) => {
-      const side = (name: SideName): Side => {
-        const { documents, bytes, tokens } = row[name];
-        return { documents, bytes, ids: mapFile(join(folder, `${row.file}.${name}`), tokens, wide) };
-      };
-      return { language: row.language, train: side("train"), validation: side("validation") };
-    });
+    return mapTokens(folder, wide);
   } catch {
     return undefined;
   }
+}
+
+/** @throws Error where a file is missing or not as long as the index says */
+function mapTokens(folder: string, wide: boolean): LanguageTokens[] {
+  const { languages } = JSON.parse(readFileSync(join(folder, "index.json"), "utf8")) as Index;
+  return languages.map((row) => {
+    const side = (name: SideName): Side => {
+      const { documents, bytes, tokens } = row[name];
+      return { documents, bytes, ids: mapFile(join(folder, `${row.file}.${name}`), tokens, wide) };
+    };
+    return { language: row.language, train: side("train"), validation: side("validation") };
+  });
 }
 
 function mapFile(path: string, tokens: number, wide: boolean): TokenIds {
