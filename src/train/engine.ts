@@ -52,6 +52,20 @@ interface Parameter {
   decays: boolean;
 }
 
+/** Largest values of the programs' variables. */
+const largest = {
+  seed_low: 2 ** 32 - 1,
+  seed_high: 2 ** 32 - 1,
+  stream: 2 ** 32 - 1,
+  scale: 1,
+  aux: 1,
+  add: 1,
+  rate: 1,
+  clip: 1,
+  unbias1: 1,
+  unbias2: 1,
+};
+
 /** What may be read back and stored by name. */
 export type Stored = "weights" | "gradients" | "m" | "v";
 
@@ -79,16 +93,21 @@ export class TrainingEngine {
     this.buffers = createTrainingBuffers(device, config, shape);
     const { weights, gradients } = this.placed;
     const { buffers } = this;
-    this.backward = device.program("gradient", gradientSteps(config, weights.weights, gradients.weights, buffers));
-    this.forward = device.program("loss", [
-      ...forwardSteps(config, weights.weights, buffers),
-      ...lossSteps(config, weights.weights, buffers),
-    ]);
+    this.backward = device.program(
+      "gradient",
+      gradientSteps(config, weights.weights, gradients.weights, buffers),
+      largest,
+    );
+    this.forward = device.program(
+      "loss",
+      [...forwardSteps(config, weights.weights, buffers), ...lossSteps(config, weights.weights, buffers)],
+      largest,
+    );
     const blocks = this.parameters.map(({ g }) => Math.ceil(elements(g.shape) / squaresBlock));
     const total = blocks.reduce((a, b) => a + b, 0);
     this.sums = device.tensor({ label: "sums", shape: [total, 2], type: "f32" });
     this.measure = device.program("norm", this.squares(blocks));
-    this.adamw = device.program("adamw", this.updates());
+    this.adamw = device.program("adamw", this.updates(), largest);
   }
 
   /** Fills parameters, or moments for a resumed run, from stored tensors. */
