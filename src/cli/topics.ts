@@ -52,6 +52,29 @@ lola doctor lists all settings with their values and where each came from.`,
   CI                   no colours, no questions, no progress`,
   },
   {
+    name: "data",
+    summary: "what text to train on may look like",
+    text: `A text file holds documents separated by blank lines. A JSONL file holds one
+object a line, its language optional:
+
+  {"text": "Habari ya asubuhi", "lang": "swa"}
+
+A folder stands for all .txt and .jsonl files in it and below, also .gz and .zst.
+Their language is what their name begins with, or the folder nearest to them:
+
+  corpus/swa.txt   corpus/yor.jsonl.zst   corpus/cmn_hans/part-1.txt
+
+- is stdin: JSONL if it begins with {, else text. A language that nothing tells
+is called und. All text is UTF-8.
+
+Of the documents a share is held out (--validation), chosen by a hash of their
+content: the same document is on the same side in every corpus. Nothing is learnt
+from those; they are what results are measured on.
+
+Languages are mixed by temperature: with --alpha A, of n bytes of text each gets
+the share n^A of the sum; with --cap BYTES, n counts for no more than that.`,
+  },
+  {
     name: "json",
     summary: "what --json and --jsonl print",
     text: `Every command with a result prints it as one object with --json. Names are in

@@ -82,7 +82,7 @@ export const tokenizer = defineCommand({
   },
   notes: [
     "No token is added before or after the text. Ids may be separated by commas, blanks or line ends.",
-    "Data: a text file holds documents separated by blank lines, a JSONL file one object a line with its text and, if any, lang. A folder stands for all .txt and .jsonl files below it, also as .gz and .zst; their language is the beginning of their name, or their folder's. Held-out documents are not learnt from: bytes per token are measured on them.",
+    "lola help data tells what files train takes. Bytes per token are measured on documents it does not learn from.",
   ],
   async run(context): Promise<Encoded | Decoded | Info | TrainedTokenizer | undefined> {
     const { action, args, flags, json, out } = context;
