@@ -59,8 +59,9 @@ object a line, its language optional:
 
   {"text": "Habari ya asubuhi", "lang": "swa"}
 
-A folder stands for all .txt and .jsonl files in it and below, also .gz and .zst.
-Their language is what their name begins with, or the folder nearest to them:
+A folder stands for all .txt and .jsonl files in it and below, also as .gz and
+.zst. Their language is what their name begins with, or the folder nearest to
+them:
 
   corpus/swa.txt   corpus/yor.jsonl.zst   corpus/cmn_hans/part-1.txt
 
@@ -68,8 +69,8 @@ Their language is what their name begins with, or the folder nearest to them:
 is called und. All text is UTF-8.
 
 Of the documents a share is held out (--validation), chosen by a hash of their
-content: the same document is on the same side in every corpus. Nothing is learnt
-from those; they are what results are measured on.
+content: the same document is on the same side in every corpus. Nothing is
+learnt from those; they are what results are measured on.
 
 Languages are mixed by temperature: with --alpha A, of n bytes of text each gets
 the share n^A of the sum; with --cap BYTES, n counts for no more than that.`,
