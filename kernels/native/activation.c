@@ -32,7 +32,10 @@ static void gelu_tile(const Step *step, uint32_t phase, uint32_t tile, const Wor
   const float *x = (const float *)step->bind[ACTIVATION_X].data + from;
   float *y = (float *)step->bind[ACTIVATION_Y].data + from;
   (void)phase, (void)worker;
-  for (uint32_t i = 0; i < n; i += VW) store_up_to(y + i, vgelu(load_up_to(x + i, n - i)), n - i);
+  for (uint32_t i = 0; i < n; i += VW) {
+    prefetch(x, i, VW, F32);
+    store_up_to(y + i, vgelu(load_up_to(x + i, n - i)), n - i);
+  }
 }
 
 static void dropout_tile(const Step *step, uint32_t phase, uint32_t tile, const Worker *worker) {

@@ -7,14 +7,14 @@ typedef struct {
   float scale;
 } LossParams;
 
-enum { LOSS_TARGET, LOSS_LOGITS, LOSS_NLL };
+enum { LOSS_TARGETS, LOSS_LOGITS, LOSS_NLL };
 
 /* Logits that become exponentials relative to their own maximum while they are in L1. */
 enum { LOSS_BLOCK = 2048 };
 
 static void loss_plan(const Step *step, Plan *plan) {
   const LossParams *p = (const LossParams *)step->params;
-  plan->need[LOSS_TARGET] = plan->need[LOSS_NLL] = (uint64_t)p->at + p->rows;
+  plan->need[LOSS_TARGETS] = plan->need[LOSS_NLL] = (uint64_t)p->at + p->rows;
   plan->need[LOSS_LOGITS] = (uint64_t)p->rows * p->vocabulary;
   plan->phases = 1;
   plan->each = 4ull * ceil_div(p->vocabulary, LOSS_BLOCK);
@@ -52,7 +52,7 @@ static float exponentiate_block(float *z, uint32_t count, float *max) {
 
 static void loss_tile(const Step *step, uint32_t phase, uint32_t t, const Worker *worker) {
   const LossParams *p = (const LossParams *)step->params;
-  const uint32_t vocabulary = p->vocabulary, target = ((const uint32_t *)step->bind[LOSS_TARGET].data)[p->at + t];
+  const uint32_t vocabulary = p->vocabulary, target = ((const uint32_t *)step->bind[LOSS_TARGETS].data)[p->at + t];
   float *z = (float *)step->bind[LOSS_LOGITS].data + (size_t)t * vocabulary, *highest = (float *)worker->own;
   float *nll = (float *)step->bind[LOSS_NLL].data + p->at + t;
   (void)phase;

@@ -77,6 +77,8 @@ static float slope_row(const float *u, float *g, uint32_t inner) {
   vf total = {0};
   for (uint32_t f = 0; f < inner; f += VW) {
     const uint32_t n = inner - f;
+    prefetch(u, f, VW, F32);
+    prefetch(g, f, VW, F32);
     const vf x = load_up_to(u + f, n), before = load_up_to(g + f, n);
     total += x * vgelu_share(x) * before;
     store_up_to(g + f, before * vgelu_slope(x), n);
