@@ -21,7 +21,7 @@ export interface Source {
 }
 
 /** ISO 639-3 for "undetermined". */
-export const unknownLanguage = "und";
+const unknownLanguage = "und";
 
 const compressions = new Map<string, Source["compression"]>([
   ["gz", "gzip"],

@@ -11,6 +11,8 @@ export class PieceCounts {
   private starts = new Int32Array((1 << 15) + 1);
   private weights = new Float64Array(1 << 15);
   private units = new Uint16Array(1 << 20);
+  private readonly decoder = new TextDecoder("utf-16le", { ignoreBOM: true });
+  private readonly encoder = new TextEncoder();
   /** Different pre-tokens. */
   size = 0;
 
@@ -32,8 +34,6 @@ export class PieceCounts {
     const text = this.decoder.decode(this.units.subarray(this.starts[e]!, this.starts[e + 1]!));
     return this.encoder.encodeInto(text, into).written;
   }
-  private readonly decoder = new TextDecoder("utf-16le", { ignoreBOM: true });
-  private readonly encoder = new TextEncoder();
 
   /** Bytes that no entry exceeds: three for each UTF-16 unit of the longest. */
   get longestBytes(): number {

@@ -36,7 +36,7 @@ const roles: TokenizerData["roles"] = {
 };
 
 /** Tokens of a tokenizer without merges: the smallest vocabulary there is. */
-export const fewestTokens = specials.length + byteCharacters.length;
+const fewestTokens = specials.length + byteCharacters.length;
 
 /** Weights are counted in steps of 2^-20, so that their sums are exact. */
 const STEPS = 2 ** 20;
