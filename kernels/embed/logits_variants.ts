@@ -1,8 +1,9 @@
 /** WGSL variants of the final logits, and of their way back. */
 import { ceilDiv, type GpuTraits, type Variant } from "../kernel.ts";
-import { broadcasts } from "../matmul/matmul_variants.ts";
+import { broadcasts, hasTiles } from "../matmul/matmul_variants.ts";
 import backward from "./logits_backward.wgsl" with { type: "text" };
 import backwardSubgroup from "./logits_backward_subgroup.wgsl" with { type: "text" };
+import backwardTile from "./logits_backward_tile.wgsl" with { type: "text" };
 import elements from "./logits_forward.wgsl" with { type: "text" };
 import row from "./logits_forward_row.wgsl" with { type: "text" };
 
@@ -30,6 +31,12 @@ export const logitsBackwardVariants: readonly Variant<"rows" | "width">[] = [
     code: backwardSubgroup,
     fits: (gpu, p) => broadcasts(gpu) && p.width % 4 === 0,
     grid: (p) => [ceilDiv(p.width, 32), ceilDiv(p.rows, 32), 1],
+  },
+  {
+    name: "tile",
+    code: backwardTile,
+    fits: (gpu, p) => hasTiles(gpu) && p.width % 8 === 0,
+    grid: (p) => [ceilDiv(p.width, 64), ceilDiv(p.rows, 64), 1],
   },
   { name: "elements", code: backward, grid: (p) => [ceilDiv(p.width, 64), p.rows, 1] },
 ];

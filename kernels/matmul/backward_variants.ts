@@ -2,11 +2,14 @@
 import { ceilDiv, type Variant } from "../kernel.ts";
 import input from "./input_backward.wgsl" with { type: "text" };
 import inputSubgroup from "./input_backward_subgroup.wgsl" with { type: "text" };
-import { broadcasts } from "./matmul_variants.ts";
+import inputTile from "./input_backward_tile.wgsl" with { type: "text" };
+import { broadcasts, hasTiles } from "./matmul_variants.ts";
 import table from "./table_backward.wgsl" with { type: "text" };
 import tableSubgroup from "./table_backward_subgroup.wgsl" with { type: "text" };
+import tableTile from "./table_backward_tile.wgsl" with { type: "text" };
 import weight from "./weight_backward.wgsl" with { type: "text" };
 import weightSubgroup from "./weight_backward_subgroup.wgsl" with { type: "text" };
+import weightTile from "./weight_backward_tile.wgsl" with { type: "text" };
 
 export const inputVariants: readonly Variant<"rows" | "inner" | "cols">[] = [
   {
@@ -14,6 +17,12 @@ export const inputVariants: readonly Variant<"rows" | "inner" | "cols">[] = [
     code: inputSubgroup,
     fits: (gpu, p) => broadcasts(gpu) && p.inner % 4 === 0,
     grid: (p) => [ceilDiv(p.inner, 32), ceilDiv(p.rows, 32), 1],
+  },
+  {
+    name: "tile",
+    code: inputTile,
+    fits: (gpu, p) => hasTiles(gpu) && p.inner % 4 === 0 && p.cols % 8 === 0,
+    grid: (p) => [ceilDiv(p.inner, 64), ceilDiv(p.rows, 64), 1],
   },
   { name: "elements", code: input, grid: (p) => [ceilDiv(p.inner, 64), p.rows, 1] },
 ];
@@ -25,6 +34,12 @@ export const weightVariants: readonly Variant<"rows" | "inner" | "cols">[] = [
     fits: (gpu, p) => broadcasts(gpu) && p.cols % 4 === 0,
     grid: (p) => [ceilDiv(p.cols, 32), ceilDiv(p.inner, 32), 1],
   },
+  {
+    name: "tile",
+    code: weightTile,
+    fits: (gpu, p) => hasTiles(gpu) && p.inner % 4 === 0 && p.cols % 4 === 0,
+    grid: (p) => [ceilDiv(p.cols, 64), ceilDiv(p.inner, 64), 1],
+  },
   { name: "elements", code: weight, grid: (p) => [ceilDiv(p.cols, 64), p.inner + 1, 1] },
 ];
 
@@ -34,6 +49,12 @@ export const tableVariants: readonly Variant<"rows" | "width" | "count">[] = [
     code: tableSubgroup,
     fits: (gpu, p) => broadcasts(gpu) && p.width % 4 === 0,
     grid: (p) => [ceilDiv(p.width, 32), ceilDiv(p.count, 32), 1],
+  },
+  {
+    name: "tile",
+    code: tableTile,
+    fits: (gpu, p) => hasTiles(gpu) && p.width % 4 === 0,
+    grid: (p) => [ceilDiv(p.width, 64), ceilDiv(p.count, 64), 1],
   },
   { name: "elements", code: table, grid: (p) => [ceilDiv(p.width, 64), p.count, 1] },
 ];

@@ -19,8 +19,13 @@ export function fitsSubgroup(gpu: GpuTraits, { inner, cols }: Shape): boolean {
   return broadcasts(gpu) && inner % 8 === 0 && cols % 8 === 0;
 }
 
-export function fitsTile({ software, maxWorkgroupSize }: GpuTraits, { inner, cols }: Shape): boolean {
-  return !software && maxWorkgroupSize >= 128 && inner % 4 === 0 && cols % 8 === 0;
+/** GPUs share what they load through workgroup memory, in workgroups of 128. */
+export function hasTiles({ software, maxWorkgroupSize }: GpuTraits): boolean {
+  return !software && maxWorkgroupSize >= 128;
+}
+
+export function fitsTile(gpu: GpuTraits, { inner, cols }: Shape): boolean {
+  return hasTiles(gpu) && inner % 4 === 0 && cols % 8 === 0;
 }
 
 /** Rows that are multiplied one by one. */

@@ -1,6 +1,5 @@
-// 32 rows by 32 columns of dw a subgroup of 8: lanes have rows of x, each the products' by broadcasts.
-// For CPU adapters, where a load costs as much as dozens
-// of products and workgroup memory saves nothing.
+// 32 × 32 of dw a subgroup of 8: by broadcasts, 4 values of x and 4 of dy that a lane loads make 128 products.
+// For CPU adapters, where a load costs as much as dozens of products and workgroup memory saves nothing.
 enable subgroups;
 
 struct Params {

@@ -1,11 +1,13 @@
 /** WGSL variants of the gradients of the expert matrix products. */
 import { ceilDiv, type Variant } from "../kernel.ts";
-import { broadcasts } from "../matmul/matmul_variants.ts";
+import { broadcasts, hasTiles } from "../matmul/matmul_variants.ts";
 import { tiles } from "./group_variants.ts";
 import input from "./input_backward.wgsl" with { type: "text" };
 import inputSubgroup from "./input_backward_subgroup.wgsl" with { type: "text" };
+import inputTile from "./input_backward_tile.wgsl" with { type: "text" };
 import weight from "./weight_backward.wgsl" with { type: "text" };
 import weightSubgroup from "./weight_backward_subgroup.wgsl" with { type: "text" };
+import weightTile from "./weight_backward_tile.wgsl" with { type: "text" };
 
 type Names = "rows" | "inner" | "cols" | "count";
 
@@ -22,6 +24,12 @@ export const inputVariants: readonly Variant<Names>[] = [
     fits: (gpu, p) => broadcasts(gpu) && p.inner % 4 === 0,
     grid: inputTiles(32),
   },
+  {
+    name: "tile",
+    code: inputTile,
+    fits: (gpu, p) => hasTiles(gpu) && p.inner % 4 === 0 && p.cols % 8 === 0,
+    grid: inputTiles(64),
+  },
   { name: "elements", code: input, grid: (p) => [ceilDiv(p.inner, 64), p.rows, 1] },
 ];
 
@@ -31,6 +39,12 @@ export const weightVariants: readonly Variant<Names>[] = [
     code: weightSubgroup,
     fits: (gpu, p) => broadcasts(gpu) && p.cols % 4 === 0,
     grid: weightTiles(32),
+  },
+  {
+    name: "tile",
+    code: weightTile,
+    fits: (gpu, p) => hasTiles(gpu) && p.inner % 4 === 0 && p.cols % 4 === 0,
+    grid: weightTiles(64),
   },
   { name: "elements", code: weight, grid: (p) => [ceilDiv(p.cols, 64), p.inner + 1, p.count] },
 ];

@@ -1,0 +1,117 @@
+// 64 × 64 tiles through workgroup memory, 8 rows × 4 columns a thread, 16 columns of dy at a time.
+
+struct Params {
+  rows: u32,
+  inner: u32,
+  cols: u32,
+  first: u32,
+  count: u32,
+  scatter: u32,
+}
+
+override W_TYPE: u32 = 0; // 0 f32, 1 f16, 2 bf16
+
+@group(0) @binding(0) var<storage, read> dy: array<vec4f>; // [T, N], in order
+@group(0) @binding(1) var<storage, read> order: array<u32>; // [T]
+@group(0) @binding(2) var<storage, read> start: array<u32>; // [E + 1]
+@group(0) @binding(3) var<storage, read> w: array<vec4u>; // [E part, K, N] in panels
+@group(0) @binding(4) var<storage, read_write> dx: array<vec4f>; // [T, K]
+@group(0) @binding(5) var<uniform> params: Params;
+
+const ROWS = 64u;
+const COLS = 16u; // vec4 columns of a tile
+const INNER = 16u;
+
+var<workgroup> dys: array<vec4f, INNER * ROWS / 4>; // [INNER, ROWS]
+var<workgroup> ws: array<vec4f, INNER * COLS>; // [INNER, COLS]
+
+// Elements 4 i … 4 i + 3 of w.
+fn weights(i: u32) -> vec4f {
+  if (W_TYPE == 0) {
+    return bitcast<vec4f>(w[i]);
+  }
+  let pair = w[i / 2];
+  let words = select(pair.xy, pair.zw, (i & 1) == 1);
+  if (W_TYPE == 1) {
+    return vec4f(unpack2x16float(words.x), unpack2x16float(words.y));
+  }
+  return bitcast<vec4f>(vec4u(words.x << 16, words.x & 0xffff0000, words.y << 16, words.y & 0xffff0000));
+}
+
+// Expert and first row of the group's tile: experts have whole tiles, in order; beyond the last, none.
+fn tile(index: u32) -> vec2u {
+  var rest = index;
+  for (var e = params.first; e < params.first + params.count; e++) {
+    let tiles = (start[e + 1] - start[e] + ROWS - 1) / ROWS;
+    if (rest < tiles) {
+      return vec2u(e, start[e] + rest * ROWS);
+    }
+    rest -= tiles;
+  }
+  return vec2u(0, 0xffffffff);
+}
+
+@compute @workgroup_size(128)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let found = tile(group.y);
+  if (found.y == 0xffffffff) {
+    return;
+  }
+  let begin = found.y;
+  let end = start[found.x + 1];
+  let inner = params.inner / 4;
+  let quads = params.cols / 4;
+  // Half of the threads bring 4 × 4 values of dy each, the others of w; each computes rows 8 ty … and vec4 column tx.
+  let tx = thread % COLS;
+  let ty = thread / COLS;
+  let k = group.x * COLS + tx;
+  let quad = thread % 4;
+  let block = (thread % 64) / 4;
+  let panel = select(quads, 16, quads % 16 == 0);
+  let rows = min(vec4u(begin + 4 * block) + vec4u(0, 1, 2, 3), vec4u(end - 1)) * quads;
+  let from_w = (found.x - params.first) * params.inner * quads + min(group.x * COLS + block, inner - 1) * 4 * panel;
+  var sums = array<vec4f, 8>();
+  for (var first = 0u; first < quads; first += INNER / 4) {
+    let n = first + quad;
+    var value = mat4x4f();
+    if (n < quads && thread < 64) {
+      let i = rows + n;
+      value = transpose(mat4x4f(dy[i.x], dy[i.y], dy[i.z], dy[i.w]));
+    } else if (n < quads) {
+      let i = from_w + n / panel * panel * params.inner + n % panel;
+      value = transpose(mat4x4f(weights(i), weights(i + panel), weights(i + 2 * panel), weights(i + 3 * panel)));
+    }
+    for (var c = 0u; c < 4; c++) {
+      if (thread < 64) {
+        dys[(quad * 4 + c) * (ROWS / 4) + block] = value[c];
+      } else {
+        ws[(quad * 4 + c) * COLS + block] = value[c];
+      }
+    }
+    workgroupBarrier();
+    for (var i = 0u; i < INNER; i++) {
+      let low = dys[i * (ROWS / 4) + 2 * ty];
+      let high = dys[i * (ROWS / 4) + 2 * ty + 1];
+      let value = ws[i * COLS + tx];
+      sums[0] += low.x * value;
+      sums[1] += low.y * value;
+      sums[2] += low.z * value;
+      sums[3] += low.w * value;
+      sums[4] += high.x * value;
+      sums[5] += high.y * value;
+      sums[6] += high.z * value;
+      sums[7] += high.w * value;
+    }
+    workgroupBarrier();
+  }
+  for (var r = 0u; r < 8; r++) {
+    let i = begin + 8 * ty + r;
+    if (i < end && k < inner) {
+      if (params.scatter == 1) {
+        dx[order[i] * inner + k] += sums[r];
+      } else {
+        dx[i * inner + k] = sums[r];
+      }
+    }
+  }
+}
