@@ -64,7 +64,7 @@ export function removeLeftovers(path: string, disk: Disk = realDisk): void {
 async function save(path: string, disk: Disk, make: (temporary: string) => Promise<void>): Promise<void> {
   const target = resolve(path);
   const folder = dirname(target);
-  const temporary = join(folder, `.${basename(target)}.${host}.${process.pid}-${counter++}.tmp`);
+  const temporary = temporaryFor(target);
   try {
     disk.makeFolder(folder);
     removeLeftovers(target, disk);
@@ -102,6 +102,12 @@ async function fill(path: string, write: (output: Output) => void | Promise<void
   } finally {
     disk.close(file);
   }
+}
+
+/** A name beside `path` that nobody uses, and that `removeLeftovers` knows. */
+export function temporaryFor(path: string): string {
+  const target = resolve(path);
+  return join(dirname(target), `.${basename(target)}.${host}.${process.pid}-${counter++}.tmp`);
 }
 
 let counter = 0;

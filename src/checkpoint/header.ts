@@ -25,7 +25,7 @@ export interface StoredTensor extends TensorInfo {
 }
 
 export interface Contents {
-  /** What the file holds; "model" for now. */
+  /** What the file holds: "model" or "checkpoint". */
   kind: string;
   /** What belongs to that kind: checked by its reader, not here. */
   meta: unknown;

@@ -20,31 +20,43 @@ export interface LolaFile extends ModelSource {
   verify(progress?: (name: string) => void): void;
 }
 
+/** Kind of a container that holds a model and, in `training` and behind these names, what its training goes on from. */
+export const checkpointKind = "checkpoint";
+export const momentPrefixes = ["m.", "v."] as const;
+
 /**
- * Opens a model in a `.lola` file; nothing but its header is read.
+ * Opens a model in a `.lola` file, or the one in a checkpoint; nothing but its header is read.
  * @throws DataError for anything that FORMAT.md does not allow
  */
 export function openLola(source: ByteSource): LolaFile {
   const container = openContainer(source);
   try {
-    if (container.kind !== "model")
+    const training = container.kind === checkpointKind;
+    if (container.kind !== "model" && !training)
       throw new DataError("header.kind", `${source.label} holds ${JSON.stringify(container.kind)}, not a model`);
-    const meta = asMap(container.meta, "meta", ["config", "provenance", "tokenizer"]);
+    const meta = asMap(container.meta, "meta", [
+      "config",
+      "provenance",
+      "tokenizer",
+      ...(training ? ["training"] : []),
+    ]);
     const config = validateConfig(meta.config);
-    checkTensors(config, container.tensors, source.label);
+    const isMoment = (name: string) => training && momentPrefixes.some((prefix) => name.startsWith(prefix));
+    const tensors = new Map([...container.tensors].filter(([name]) => !isMoment(name)));
+    checkTensors(config, tensors, source.label);
     let identity: string | undefined;
     return {
       label: source.label,
       config,
       tokenizer: meta.tokenizer,
       provenance: readProvenance(meta.provenance),
-      tensors: container.tensors,
+      tensors,
       notes: container.unknown.map(
         (name) => `ignored the optional feature ${JSON.stringify(name)}, which this version does not know`,
       ),
       read: container.read,
       get identity() {
-        return (identity ??= identityOf(config, meta.tokenizer, container.tensors.values()));
+        return (identity ??= identityOf(config, meta.tokenizer, tensors.values()));
       },
       verify(progress) {
         for (const { name, sha256 } of container.tensors.values()) {

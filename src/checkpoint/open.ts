@@ -1,5 +1,6 @@
-/** Opens whatever holds a model, deciding by content: a folder in the published layout, or a `.lola` file. */
+/** Opens whatever holds a model, deciding by content: a `.lola` file, a folder in the published layout or of a training run. */
 import * as fs from "node:fs";
+import { join } from "node:path";
 import { DataError } from "../base/errors.ts";
 import { fileBytes, memoryBytes, unreadable } from "./bytes.ts";
 import { hasMagic } from "./header.ts";
@@ -11,6 +12,12 @@ import type { ModelSource } from "./source.ts";
 export interface Embedded {
   bytes: Uint8Array;
   label: string;
+}
+
+/** The weights that a training run has to show: the best on held-out text, before the first validation the newest. */
+function bestOfRun(folder: string): string | undefined {
+  const files = ["best.lola", "last.lola"].map((name) => join(folder, "checkpoints", name));
+  return files.find((path) => fs.existsSync(path));
 }
 
 /**
@@ -27,6 +34,8 @@ export function openModel(path: string | Embedded, parseTokenizer: ParseTokenize
     throw unreadable(path, error);
   }
   if (stat.isDirectory()) {
+    const run = bestOfRun(path);
+    if (run) return openModel(run, parseTokenizer);
     if (isHfFolder(path)) return openHfFolder(path, parseTokenizer);
     throw new DataError("folder.config", `${path} has no config.json: it is no model folder`);
   }

@@ -1,0 +1,113 @@
+/** One process at a time in a folder: a file that names who is there, and is known to be stale when that process is gone. */
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { removeLeftovers, temporaryFor } from "../base/atomic.ts";
+import { LolaError } from "../base/errors.ts";
+
+interface Owner {
+  host: string;
+  pid: number;
+  /** When the process began, as the system tells: a number may be given to another process later. */
+  started: string;
+}
+
+/**
+ * Takes the lock, also over one whose process on this machine has ended.
+ * @param path of the file; its folder must be there
+ * @returns lets go of it
+ * @throws LolaError "usage" naming the process that holds it
+ */
+export function takeLock(path: string): () => void {
+  const own: Owner = { host: hostname(), pid: process.pid, started: startOf(process.pid) };
+  // Linked, not created, so that nobody finds it empty.
+  const draft = temporaryFor(path);
+  try {
+    removeLeftovers(path);
+    writeFileSync(draft, `${JSON.stringify(own)}\n`);
+    for (;;) {
+      try {
+        linkSync(draft, path);
+        return () => rmSync(path, { force: true });
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      }
+      removeStale(path);
+    }
+  } catch (error) {
+    throw unwritable(path, error);
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+/** Removes a lock whose process has ended. @throws LolaError "usage" if it lives, or may */
+function removeStale(path: string): void {
+  const found = read(path);
+  // Let go of meanwhile.
+  if (found === undefined) return;
+  const owner = parse(found);
+  if (owner && (owner.host !== hostname() || (owner.started !== "" && owner.started === startOf(owner.pid)))) {
+    const where = owner.host === hostname() ? "" : ` on ${owner.host}`;
+    throw new LolaError(
+      "usage",
+      `process ${owner.pid}${where} is training in this folder: ${path}`,
+      where === "" ? "wait for it, or stop it with Ctrl-C" : `wait for it; if it is gone, rm ${path}`,
+    );
+  }
+  // Two may come to this point: the second then moves the first one's new lock, sees it, and puts it back.
+  const moved = temporaryFor(path);
+  try {
+    renameSync(path, moved);
+    if (read(moved) !== found) linkSync(moved, path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "ENOENT" && code !== "EEXIST") throw error;
+  } finally {
+    rmSync(moved, { force: true });
+  }
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** Undefined for a file that a power loss left empty or in part: nobody holds it. */
+function parse(text: string): Owner | undefined {
+  try {
+    const { host, pid, started } = JSON.parse(text) as Partial<Owner>;
+    return typeof host === "string" && typeof pid === "number" && typeof started === "string"
+      ? { host, pid, started }
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** When a process of this machine began; "" if there is none of that number. */
+function startOf(pid: number): string {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ESRCH") return "";
+  }
+  try {
+    // Field 22 of proc(5), the 20th behind the name, which may hold blanks and brackets itself.
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+  } catch {
+    return "running";
+  }
+}
+
+function unwritable(path: string, error: unknown): LolaError {
+  if (error instanceof LolaError) return error;
+  const { code } = error as NodeJS.ErrnoException;
+  return new LolaError("failed", `cannot write ${path}: ${code}`, "another folder, or the rights to write there", {
+    cause: error,
+  });
+}
