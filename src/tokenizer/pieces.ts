@@ -20,7 +20,9 @@ export class PieceCounts {
   add(text: string, weight: number): void {
     for (let start = 0, end: number; start < text.length; start = end) {
       end = preTokenEnd(text, start, text.length);
-      this.weights[this.entryOf(text, start, end)]! += weight;
+      // In two steps: a new entry may bring a longer array.
+      const entry = this.entryOf(text, start, end);
+      this.weights[entry]! += weight;
     }
   }
 

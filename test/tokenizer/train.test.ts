@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { byteCharacters } from "../../src/tokenizer/alphabet.ts";
 import type { TokenizerData } from "../../src/tokenizer/data.ts";
 import { parseHfTokenizer } from "../../src/tokenizer/load.ts";
+import { PieceCounts } from "../../src/tokenizer/pieces.ts";
 import { preTokenEnd } from "../../src/tokenizer/pretokenize.ts";
 import { toHfFiles } from "../../src/tokenizer/save.ts";
 import { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
@@ -131,6 +132,23 @@ test("stops where no pair is frequent enough", async () => {
   const rarer = await trainTokenizer(once("abc abc xyz"), { vocabulary: 1000, minFrequency: 1 });
   expect(rarer.vocabulary).toHaveLength(264 + 4);
   expect((await trainTokenizer([], { vocabulary: 262 })).merges).toEqual([]);
+});
+
+test("every pre-token is counted, however many there are", () => {
+  const pieces = new PieceCounts();
+  const words = Array.from({ length: 150_000 }, (_, i) => Array.from(`${i}`, (d) => "abcdéfghij"[Number(d)]).join(""));
+  const counts = new Map<string, number>();
+  for (const word of words) {
+    counts.set(word, (counts.get(word) ?? 0) + 1);
+    pieces.add(word, 1);
+  }
+  const bytes = new Uint8Array(pieces.longestBytes);
+  const found = Array.from({ length: pieces.size }, (_, e) => {
+    const word = new TextDecoder().decode(bytes.subarray(0, pieces.writeBytes(e, bytes)));
+    return [word, pieces.weight(e)] as const;
+  });
+  expect(pieces.size).toBeGreaterThan(2 ** 16);
+  expect(new Map(found)).toEqual(counts);
 });
 
 test("texts may come one by one", async () => {
