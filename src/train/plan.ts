@@ -1,0 +1,111 @@
+/** How much memory a run will take, counted by the very code that allocates it, on a device that only counts. */
+import {
+  type Device,
+  elements,
+  type Part,
+  type Program,
+  type Step,
+  storageBytes,
+  type Tensor,
+  type TensorSpec,
+} from "../device/device.ts";
+import { createTrainingBuffers } from "../model/training-buffers.ts";
+import { placeWeights } from "../model/weights.ts";
+import type { RunConfig } from "./config.ts";
+import { TrainingEngine } from "./engine.ts";
+
+/** Bytes, by what they are for. */
+export interface TrainingPlan {
+  parameters: number;
+  gradients: number;
+  /** Both of AdamW. */
+  moments: number;
+  /** What the way forward leaves for the way back. */
+  activations: number;
+  /** Of one block of rows. */
+  logits: number;
+  /** All other tensors: gradients on their way, rows in the order of experts, sums. */
+  scratch: number;
+  /** The largest parameter on its way to a checkpoint, and the program itself. */
+  program: number;
+  total: number;
+}
+
+/** The program without a model: code, heap, buffers of files, working memory of the engine's kernels. */
+const programBytes = 128 << 20;
+
+/** Memory of a run with these settings. */
+export function planTraining({ model, recipe, shape }: Pick<RunConfig, "model" | "recipe" | "shape">): TrainingPlan {
+  const counter = new CountingDevice();
+  const { places } = placeWeights(counter, model, () => "f32");
+  const parameters = counter.memory;
+  const largest = Math.max(...places.map(({ target }) => target.bytes));
+  const buffers = createTrainingBuffers(counter, model, shape);
+  const layers = [...new Set(buffers.layers)].flatMap((layer) => Object.values(layer) as Tensor[]);
+  const activations = sum([...buffers.x, ...layers, buffers.expert, buffers.kept, buffers.prob]);
+  const logits = buffers.logits.bytes;
+
+  const whole = new CountingDevice();
+  new TrainingEngine(whole, model, recipe, shape, 0n);
+  const scratch = whole.memory - 4 * parameters - activations - logits;
+  const program = programBytes + largest;
+  const total = whole.memory + program;
+  return { parameters, gradients: parameters, moments: 2 * parameters, activations, logits, scratch, program, total };
+}
+
+function sum(tensors: readonly Tensor[]): number {
+  return tensors.reduce((bytes, tensor) => bytes + tensor.bytes, 0);
+}
+
+/** Gives out tensors without contents. */
+class CountingDevice implements Device {
+  readonly info = { kind: "reference", name: "plan", software: true, details: {} } as const;
+  readonly compileSeconds = 0;
+  memory = 0;
+
+  tensor(spec: TensorSpec): Tensor {
+    const tensor = countedTensor(spec);
+    this.memory += tensor.bytes;
+    return tensor;
+  }
+
+  view({ label, type }: Tensor, _start: number, shape: readonly number[]): Tensor {
+    return countedTensor({ label, type, shape });
+  }
+
+  flat(tensor: Tensor): Tensor {
+    return this.view(tensor, 0, [elements(tensor.shape)]);
+  }
+
+  free(tensor: Tensor): void {
+    this.memory -= tensor.bytes;
+  }
+
+  program(label: string, steps: readonly Step[]): Program {
+    return { label, steps };
+  }
+
+  upload(): void {}
+
+  close(): void {}
+
+  async download(tensor: Tensor): Promise<Uint8Array> {
+    throw new Error(`${tensor.label} is only planned`);
+  }
+
+  async run(program: Program): Promise<Uint8Array[]> {
+    throw new Error(`${program.label} is only planned`);
+  }
+
+  async time(program: Program): Promise<Float64Array> {
+    throw new Error(`${program.label} is only planned`);
+  }
+}
+
+function countedTensor(spec: TensorSpec): Tensor {
+  const parts: Part[] = [];
+  const bytes = elements(spec.shape) * storageBytes[spec.type];
+  const tensor: Tensor = { ...spec, bytes, parts };
+  parts.push({ tensor, first: 0, count: spec.shape[0] ?? 1 });
+  return tensor;
+}
