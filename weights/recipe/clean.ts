@@ -115,6 +115,8 @@ function readsAsLanguage(line: string): boolean {
   const letters = line.match(/[\p{L}\p{M}\u200c\u200d]/gu)?.length ?? 0;
   const signs = [...line].length - spaces;
   if (letters < 0.72 * signs) return false;
+  // Alphabets and lists of syllables, which office programs index by.
+  if (spaces > 20 && letters / (spaces + 1) < 2.4) return false;
   if (unspacedLetters > 0.3 * letters) return unspacedLetters >= 8;
   return spaces >= 2 && letters / (spaces + 1) >= 2;
 }

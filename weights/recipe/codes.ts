@@ -132,6 +132,7 @@ const folds: Record<string, string> = {
   fuf: "ful",
   als: "sqi",
   src: "srd",
+  quz: "que",
 };
 
 const byCode = new Map<string, string>();

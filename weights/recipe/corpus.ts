@@ -12,6 +12,7 @@ const buckets = 20;
 const documentLength = 1500;
 /** Letters below which a line that another language has as well proves nothing. */
 const leakLetters = 15;
+
 /** Why lines were left out, and how many. */
 export type Drops = Record<"untranslated" | "repeated" | "leaked" | "english" | "script" | "udhr", number>;
 

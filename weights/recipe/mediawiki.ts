@@ -20,9 +20,10 @@ export function parseMediawiki(source: string): Message[] {
  */
 export function readWikitext(text: string): string {
   let now = text;
-  // Innermost first: a choice may hold a link or another choice.
+  // Links before choices, and both from the innermost outwards: each may hold the other.
   for (let depth = 0; depth < 4; depth++) {
     const next = now
+      .replace(/\[\[(?:[^[\]|]*\|)?:?([^[\]|]*)\]\]/g, "$1")
       .replace(/\{\{\s*PLURAL\s*:[^{}|]*\|([^{}]*)\}\}/gi, (_, forms: string) =>
         forms.split("|").at(-1)!.replace(/^\d+=/, ""),
       )
@@ -30,7 +31,6 @@ export function readWikitext(text: string): string {
       .replace(/\{\{\s*GRAMMAR\s*:[^{}|]*\|([^{}]*)\}\}/gi, "$1")
       .replace(/\{\{\s*(?:SITENAME|ns:project)\s*\}\}/gi, "Wiki")
       .replace(/\{\{[^{}]*\}\}/g, "$$1")
-      .replace(/\[\[(?:[^[\]|]*\|)?:?([^[\]|]*)\]\]/g, "$1")
       .replace(/\[(?:https?:|\/\/|mailto:|\$\d)\S*\s+([^[\]]*)\]/g, "$1");
     if (next === now) break;
     now = next;

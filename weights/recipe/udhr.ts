@@ -49,12 +49,14 @@ export function paragraphsOf(html: string): string[] {
 }
 
 /** The declaration to take where a language has several in one script. */
-const preferred: Record<string, string> = {
+const preferred: Record<string, string | null> = {
   deu: "deu_1996",
   oci: "lnc",
   que: "quz",
   ron: "ron_2006",
   swa: "swh",
+  // The package has it in simplified characters, the corpus in traditional ones.
+  yue: null,
   zho: "cmn_hans",
   zho_Hant: "cmn_hant",
 };
@@ -69,7 +71,7 @@ export function declarationFor(all: readonly Declaration[], label: string, main:
   const [language, variant] = label.split("_") as [string, string?];
   const own = all.filter((one) => one.language === language && fits(one.script, main));
   const listed = own.find(({ code }) => code === preferred[label]);
-  if (listed || (variant && variant !== main)) return listed;
+  if (listed || preferred[label] === null || (variant && variant !== main)) return listed;
   return own.sort((a, b) => Number(b.code === language) - Number(a.code === language) || (a.code < b.code ? -1 : 1))[0];
 }
 
