@@ -40,8 +40,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   for (var j = 0u; j < 4; j++) {
     let i = quad * 4 + j;
     if (i < params.count) {
-      let kept = select(0.0, x[i] * scale, units[j] >= params.rate);
-      y[i] = select(0.0, y[i], params.add == 1) + kept;
+      var kept = select(0.0, x[i] * scale, units[j] >= params.rate);
+      if (params.add == 1) {
+        kept += y[i];
+      }
+      y[i] = kept;
     }
   }
 }

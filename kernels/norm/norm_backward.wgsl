@@ -57,8 +57,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let means = mean(thread, sums);
 
   for (var c = thread; c < params.width; c += THREADS) {
-    let g = (dy[begin + c] * weight[c] - means.x - (x[begin + c] - centre) * scale * means.y) * scale;
-    dx[begin + c] = select(0.0, dx[begin + c], params.add == 1) + g;
+    var g = (dy[begin + c] * weight[c] - means.x - (x[begin + c] - centre) * scale * means.y) * scale;
+    if (params.add == 1) {
+      g += dx[begin + c];
+    }
+    dx[begin + c] = g;
   }
   if (thread == 0) {
     stats[2 * t] = centre;
