@@ -32,7 +32,7 @@ const add = "add";
 /**
  * Forward and backward of one micro-batch: leaves losses in `nll`, the experts' load in `balance`, and gradients of
  * `scale` · Σ nll + `aux` · Σ over MoE layers of rows⁻¹ · E · Σ ce · Σ p. Variables: scale, aux (the balance loss's weight times
- * E / rows), add, and those of `seeded` where the shape asks for random numbers.
+ * E / rows), add, and where the shape asks for dropping those of `seeded` and `dropValues`.
  */
 export function gradientSteps(config: ModelConfig, weights: Weights, gradients: Weights, a: TrainingBuffers): Step[] {
   const way: Way = { config, a };

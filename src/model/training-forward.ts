@@ -109,15 +109,21 @@ export function keptExperts(a: TrainingBuffers): Tensor {
 function drop(config: ModelConfig, a: TrainingBuffers, at: number): Step[] {
   const { rows, expert, kept, shape } = a;
   if (!shape.capacity) return [];
-  const { factor, least, random } = shape.capacity;
-  const capacity = Math.max(Math.ceil((rows / config.experts) * factor), least);
+  const random = shape.capacity.random ? 1 : 0;
   return [
     {
       kernel: dropForward,
       bindings: { expert, kept },
-      params: { rows, experts: config.experts, at, capacity, random: random ? 1 : 0, ...seeded },
+      params: { rows, experts: config.experts, at, capacity: "capacity", random, ...seeded },
     },
   ];
+}
+
+/** Values of the variables by which training differs from inference, which drops nothing. */
+export function dropValues(config: ModelConfig, { rows, shape }: TrainingBuffers, training: boolean) {
+  if (!training) return { dropout: 0, capacity: rows };
+  const { factor, least } = shape.capacity ?? { factor: config.experts, least: rows };
+  return { dropout: shape.dropout, capacity: Math.max(Math.ceil((rows / config.experts) * factor), least) };
 }
 
 export function gelu(x: Tensor, y: Tensor, count: number): Step {
@@ -131,7 +137,7 @@ function copy(x: Tensor, y: Tensor, count: number): Step {
 
 /** Dropout at one of the graph's places, the same mask on both ways: y = or y += masked x. */
 export function dropout(config: ModelConfig, a: TrainingBuffers, site: number, x: Tensor, y: Tensor, add: 0 | 1): Step {
-  const params = { count: a.rows * config.width, add, site, rate: a.shape.dropout, ...seeded };
+  const params = { count: a.rows * config.width, add, site, rate: "dropout", ...seeded };
   return { kernel: dropoutForward, bindings: { x, y }, params };
 }
 

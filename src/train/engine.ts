@@ -8,7 +8,7 @@ import type { TensorStream } from "../checkpoint/tensor.ts";
 import { type Device, elements, type Program, type Step, type Tensor } from "../device/device.ts";
 import { gradientSteps } from "../model/training-backward.ts";
 import { bytesOf, createTrainingBuffers, type TrainingBuffers, type TrainingShape } from "../model/training-buffers.ts";
-import { forwardSteps, lossSteps } from "../model/training-forward.ts";
+import { dropValues, forwardSteps, lossSteps } from "../model/training-forward.ts";
 import { fillWeight, type PlacedWeights, placeWeights, type WeightSource } from "../model/weights.ts";
 import { clipFactor, type Recipe } from "./optimizer.ts";
 
@@ -147,6 +147,7 @@ export class TrainingEngine {
       this.put(batch);
       const values = {
         ...this.seeds((number - 1) * batches.length + i),
+        ...dropValues(config, buffers, true),
         scale: 1 / counted,
         aux: (recipe.balance * config.experts) / buffers.rows / batches.length,
         add: i > 0 ? 1 : 0,
@@ -174,10 +175,10 @@ export class TrainingEngine {
     return result;
   }
 
-  /** Losses of a batch, without dropout or dropping only if the shape has none. */
+  /** Losses of a batch, with nothing dropped. */
   async evaluate(batch: MicroBatch): Promise<Losses> {
     this.put(batch);
-    return this.run(this.forward, { ...this.seeds(0), scale: 0 });
+    return this.run(this.forward, { ...this.seeds(0), ...dropValues(this.config, this.buffers, false), scale: 0 });
   }
 
   private async run(program: Program, values: Record<string, number>, signal?: AbortSignal): Promise<Losses> {
