@@ -4,7 +4,7 @@
 #include "micro.h"
 
 /* Inner length of a block of B (L1), rows of a block of A (L2), panels of a tile of C. */
-enum { KC = 256, ROW_BLOCK = 256, PANEL_BLOCK = 8, TILE_COLS = PANEL_BLOCK * PANEL };
+enum { KC = 256, ROW_BLOCK = 256, PANEL_BLOCK = 16, TILE_COLS = PANEL_BLOCK * PANEL };
 
 /* How B [inner, cols] lies in memory. */
 enum {
@@ -34,9 +34,12 @@ typedef struct {
   int sums; /* column sums of B are finished too, as row `rows` of C */
 } Gemm;
 
-/* Head of the step's shared scratch, followed by the blocks and the packed rows. */
+/*
+ * Head of the step's shared scratch, followed by the blocks and the packed rows. `own`: each tile packs the rows of A
+ * that it needs, KC columns at a time; worth it unless tiles are narrow or very many share their rows.
+ */
 typedef struct {
-  uint32_t blocks, panel_block;
+  uint32_t blocks, panel_block, own;
 } Blocking;
 
 static inline uint32_t most_blocks(const Gemm *g) {
@@ -52,7 +55,7 @@ static inline float *packed_of(const Worker *w, const Gemm *g, const Block *bloc
 static void gemm_plan(const Gemm *g, Plan *plan) {
   plan->phases = 2;
   plan->shared = 64 + lines(most_blocks(g) * sizeof(Block)) + 4ull * g->rows * g->inner;
-  plan->each = 4ull * ((ROW_BLOCK + 1) * TILE_COLS + 2 * KC * PANEL);
+  plan->each = 4ull * ((ROW_BLOCK + 1) * TILE_COLS + 2 * KC * PANEL + ROW_BLOCK * KC);
 }
 
 static uint32_t gemm_tiles(const Gemm *g, uint32_t phase, const Worker *w) {
@@ -75,50 +78,79 @@ static uint32_t gemm_tiles(const Gemm *g, uint32_t phase, const Worker *w) {
     }
     blocking->blocks = block - blocks_of(w);
     uint32_t width = PANEL_BLOCK;
-    while (width > PAIR && blocking->blocks * ceil_div(panels, width) < 8 * w->threads) width /= 2;
+    while (width > PAIR && blocking->blocks * ceil_div(panels, width) < 4 * w->threads) width /= 2;
     blocking->panel_block = width;
-    return blocking->blocks * ceil_div(longest, KC);
+    blocking->own = width >= PANEL_BLOCK / 2 && panels <= 8 * PANEL_BLOCK;
+    return blocking->own ? 0 : blocking->blocks * ceil_div(longest, KC);
   }
   return blocking->blocks * ceil_div(panels, blocking->panel_block);
 }
 
-/* Packs columns [part · KC, (part + 1) · KC) of a block of A. */
-static void gemm_pack(const Gemm *g, const Block *block, uint32_t part, float *packed) {
-  const uint32_t k0 = part * KC, k1 = min_u32(block->inner, k0 + KC);
+/* Packs columns [k0, k1) of a block of A; `packed` begins with column `from` of `inner`. */
+static void gemm_pack(const Gemm *g, const Block *block, uint32_t k0, uint32_t k1, uint32_t from, uint32_t inner,
+                      float *packed) {
   const size_t stride = g->stride ? g->stride : g->transpose ? g->rows : g->inner;
-  if (k0 >= k1) return;
-  if (g->transpose)
-    pack_columns(g->x + block->first * stride + block->row, stride, block->rows, block->inner, k0, k1, packed);
-  else if (g->gather) pack_rows(g->x, stride, g->gather + block->row, block->rows, block->inner, k0, k1, packed);
-  else pack_rows(g->x + block->row * stride, stride, 0, block->rows, block->inner, k0, k1, packed);
+  const float *x = g->x + (g->transpose ? (block->first + from) * stride + block->row : from);
+  if (g->transpose) pack_columns(x, stride, block->rows, inner, k0 - from, k1 - from, packed);
+  else if (g->gather) pack_rows(x, stride, g->gather + block->row, block->rows, inner, k0 - from, k1 - from, packed);
+  else pack_rows(x + block->row * stride, stride, 0, block->rows, inner, k0 - from, k1 - from, packed);
+}
+
+/* Element of a group's B at which row k of a panel begins. */
+INLINE size_t panel_at(const Gemm *g, uint32_t panel, uint32_t k) {
+  const size_t col = (size_t)panel * PANEL;
+  switch (g->layout) {
+    case B_PANELS: return col * g->inner + (size_t)k * PANEL;
+    case B_TURNED: return col * PANEL + (size_t)k * g->cols;
+    case B_ROWS: return col + (size_t)k * g->cols;
+    default: return col * g->inner + k;
+  }
 }
 
 /* Rows [k0, k1) of one panel of a group's B as f32 [k, PANEL]: in place if it is packed f32, else made in `buffer`. */
 INLINE const float *fetch_panel(const Gemm *g, const void *b, uint32_t panel, uint32_t k0, uint32_t k1, float *buffer,
                                 const uint32_t type) {
-  const size_t col = (size_t)panel * PANEL;
-  const uint32_t live = min_u32(PANEL, g->cols - panel * PANEL);
-  if (g->layout == B_TABLE) {
-    transpose_panel(buffer, b, col * g->inner + k0, g->inner, live, k1 - k0, type);
-  } else if (g->layout == B_TURNED) {
-    for (uint32_t k = k0; k < k1; k += PANEL)
-      transpose_panel(buffer + (size_t)(k - k0) * PANEL, b, (size_t)k * g->cols + col * PANEL, PANEL, live,
-                      min_u32(PANEL, k1 - k), type);
-  } else if (g->layout == B_ROWS) {
-    for (uint32_t k = k0; k < k1; k++, buffer += PANEL) {
-      const size_t at = (size_t)k * g->cols + col;
-      if (live == PANEL)
-        for (uint32_t i = 0; i < PANEL; i += VW) store(buffer + i, load_weights(b, at + i, type));
-      else
-        for (uint32_t i = 0; i < PANEL; i++) buffer[i] = i < live ? load_weight(b, at + i, type) : 0;
-    }
-    return buffer - (size_t)(k1 - k0) * PANEL;
-  } else {
-    const size_t at = col * g->inner + (size_t)k0 * PANEL;
-    if (type == F32) return (const float *)b + at;
-    for (uint32_t i = 0; i < (k1 - k0) * PANEL; i += VW) store(buffer + i, load_weights(b, at + i, type));
+  const uint32_t live = min_u32(PANEL, g->cols - panel * PANEL), n = k1 - k0;
+  const size_t at = panel_at(g, panel, k0);
+  switch (g->layout) {
+    case B_PANELS:
+      if (type == F32) return (const float *)b + at;
+      for (uint32_t i = 0; i < n * PANEL; i += VW) store(buffer + i, load_weights(b, at + i, type));
+      break;
+    case B_TURNED:
+      for (uint32_t k = 0; k < n; k += PANEL)
+        transpose_panel(buffer + k * PANEL, b, at + (size_t)k * g->cols, PANEL, live, min_u32(PANEL, n - k), type);
+      break;
+    case B_ROWS:
+      for (uint32_t k = 0; k < n; k++)
+        for (uint32_t i = 0; i < PANEL; i += VW) {
+          float *to = buffer + k * PANEL + i;
+          const size_t from = at + (size_t)k * g->cols + i;
+          if (i + VW <= live) store(to, load_weights(b, from, type));
+          else
+            for (uint32_t j = 0; j < VW; j++) to[j] = i + j < live ? load_weight(b, from + j, type) : 0;
+        }
+      break;
+    default: transpose_panel(buffer, b, at, g->inner, live, n, type);
   }
   return buffer;
+}
+
+/* The first passes over a block of B ask for what is next: `step` bytes further for each row, `advance` for each pass. */
+typedef struct {
+  uint32_t passes;
+  size_t step, advance;
+} Ahead;
+
+static Ahead ahead_of(const Gemm *g, uint32_t heights, uint32_t n) {
+  const size_t size = g->type == F32 ? 4 : 2;
+  const uint32_t few = min_u32(heights, 4), all = min_u32(heights, PANEL);
+  switch (g->layout) {
+    case B_PANELS: return (Ahead){few, PANEL * size / few, PANEL * size / few * n};
+    case B_TURNED: return (Ahead){min_u32(all, ceil_div(n, PANEL)), PANEL * PANEL * size / n, PANEL * size * g->cols};
+    case B_ROWS: return (Ahead){1, size * g->cols, 0};
+    default: return (Ahead){all, size, size * g->inner};
+  }
 }
 
 /* sums[PANEL] += the n rows of a panel. */
@@ -144,45 +176,52 @@ static void gemm_tile(const Step *step, const Gemm *g, uint32_t phase, uint32_t 
   const Blocking *blocking = (const Blocking *)w->shared;
   const Block block = blocks_of(w)[tile % blocking->blocks];
   const uint32_t part = tile / blocking->blocks;
-  float *packed = packed_of(w, g, &block);
+  float *whole = packed_of(w, g, &block);
   if (phase == 0) {
-    gemm_pack(g, &block, part, packed);
+    const uint32_t k0 = part * KC, k1 = min_u32(block.inner, k0 + KC);
+    if (k0 < k1) gemm_pack(g, &block, k0, k1, 0, block.inner, whole);
     return;
   }
   const uint32_t first = part * blocking->panel_block, total = ceil_div(g->cols, PANEL);
   const uint32_t last = min_u32(total, first + blocking->panel_block);
-  const size_t size = g->type == F32 ? 4 : 2;
+  const size_t size = g->type == F32 ? 4 : 2, pitch = panel_at(g, 1, 0);
   const void *b = gemm_matrix(g, &block);
-  float *c = (float *)w->own, *buffer = c + (ROW_BLOCK + 1) * TILE_COLS;
+  float *c = (float *)w->own, *buffer = c + (ROW_BLOCK + 1) * TILE_COLS, *own = buffer + 2 * KC * PANEL;
   float *sums = c + block.rows * TILE_COLS;
   const int sum = g->sums && block.row == 0;
   memset(c, 0, 4ull * (block.rows + sum) * TILE_COLS);
   const uint32_t heights = ceil_div(block.rows, MR);
   /* A that fits L2 whole lets each panel of B stream once; otherwise B goes by blocks of KC rows. */
-  const uint32_t span = (size_t)block.rows * block.inner <= 1 << 17 ? block.inner : KC;
-  for (uint32_t outer = 0; outer < block.inner; outer += span)
+  const uint32_t span = !blocking->own && (size_t)block.rows * block.inner <= 1 << 17 ? block.inner : KC;
+  for (uint32_t outer = 0; outer < block.inner; outer += span) {
+    const uint32_t end = min_u32(block.inner, outer + span);
+    const uint32_t from = blocking->own ? outer : 0, inner = blocking->own ? end - outer : block.inner;
+    const float *packed = blocking->own ? own : whole;
+    if (blocking->own) gemm_pack(g, &block, outer, end, outer, inner, own);
     for (uint32_t p = first; p < last; p += PAIR)
-      for (uint32_t k0 = outer; k0 < min_u32(block.inner, outer + span); k0 += KC) {
-        const uint32_t k1 = min_u32(block.inner, k0 + KC), pairs = min_u32(PAIR, last - p);
-        /* The first passes over this block of B bring in the next: further down the panels, or of the next ones. */
-        const uint32_t passes = g->layout == B_PANELS ? min_u32(heights, 4) : 0;
-        const int down = k1 < min_u32(block.inner, outer + span);
-        const size_t next = (size_t)(down ? p : p + PAIR) * block.inner + (down ? k1 : outer);
-        Panels panels = {.stride = PANEL, .step = PANEL * size / max_u32(1, passes)};
+      for (uint32_t k0 = outer; k0 < end; k0 += KC) {
+        const uint32_t k1 = min_u32(end, k0 + KC), pairs = min_u32(PAIR, last - p);
+        /* Next: further down the panels, the panels beside them, or those of the next span. */
+        const size_t next = k1 < end          ? panel_at(g, p, k1)
+                            : p + PAIR < last ? panel_at(g, p + PAIR, outer)
+                                              : panel_at(g, first, end);
+        const Ahead ahead = ahead_of(g, heights, k1 - k0);
+        Panels panels = {.stride = PANEL, .step = ahead.step};
         for (uint32_t j = 0; j < pairs; j++) {
           panels.panel[j] = BY_TYPE(g->type, fetch_panel, g, b, p + j, k0, k1, buffer + j * KC * PANEL);
+          panels.next[j] = (const char *)b + (next + j * pitch) * size;
           if (sum) add_panel(sums + (p + j - first) * PANEL, panels.panel[j], k1 - k0);
-          panels.next[j] = (const char *)b + (next + j * block.inner) * PANEL * size;
         }
         for (uint32_t i = 0; i < heights; i++) {
           const uint32_t row = panel_row(block.rows, heights, i), mr = panel_row(block.rows, heights, i + 1) - row;
-          const float *a = packed + (size_t)row * block.inner + (size_t)k0 * mr;
+          const float *a = packed + (size_t)row * inner + (size_t)(k0 - from) * mr;
           float *to = c + row * TILE_COLS + (p - first) * PANEL;
-          if (i < passes) micro_stream(mr, pairs, k1 - k0, a, &panels, to, TILE_COLS);
+          if (i < ahead.passes) micro_stream(mr, pairs, k1 - k0, a, &panels, to, TILE_COLS);
           else micro_packed(mr, pairs, k1 - k0, a, &panels, to, TILE_COLS);
-          for (uint32_t j = 0; j < pairs && i < passes; j++) panels.next[j] += (k1 - k0) * panels.step;
+          for (uint32_t j = 0; j < pairs && i < ahead.passes; j++) panels.next[j] += ahead.advance;
         }
       }
+  }
   const uint32_t col = first * PANEL, cols = min_u32(g->cols, last * PANEL) - col;
   for (uint32_t r = 0; r < block.rows; r++)
     g->finish(step, block.group, block.row + r, col, cols, c + r * TILE_COLS);

@@ -92,6 +92,11 @@ static void micro_stream(uint32_t mr, uint32_t pairs, uint32_t inner, const floa
 /* The panels of `rows` rows are of equal height, or one less: panel i starts at this row. */
 static inline uint32_t panel_row(uint32_t rows, uint32_t panels, uint32_t i) { return (uint64_t)rows * i / panels; }
 
+/* Asks for n floats. */
+INLINE void ask(const float *p, uint32_t n) {
+  for (uint32_t i = 0; i < n; i += 16) __builtin_prefetch(p + i, 0, 2);
+}
+
 /* Rows of `x`, `stride` floats apart and `gather`ed if given, columns [k0, k1) → panels [k, mr] of `inner` columns each. */
 static void pack_rows(const float *x, size_t stride, const uint32_t *gather, uint32_t rows, uint32_t inner, uint32_t k0,
                       uint32_t k1, float *packed) {
@@ -102,6 +107,9 @@ static void pack_rows(const float *x, size_t stride, const uint32_t *gather, uin
     for (uint32_t r = 0; r < mr; r += 4) {
       const float *from[4] = {0};
       const uint32_t n = min_u32(4, mr - r);
+      const uint32_t ahead = row + r + 4;
+      for (uint32_t j = ahead; j < min_u32(rows, ahead + 4); j++)
+        ask(x + stride * (gather ? gather[j] : j) + k0, k1 - k0);
       for (uint32_t j = 0; j < n; j++) from[j] = x + stride * (gather ? gather[row + r + j] : row + r + j) + k0;
       if (n == 4) transpose_four(to + (size_t)k0 * mr + r, mr, from, k1 - k0);
       else
@@ -128,12 +136,14 @@ static void pack_columns(const float *x, size_t stride, uint32_t rows, uint32_t 
                          float *packed) {
   enum { STRIP = 8 };
   const uint32_t panels = ceil_div(rows, MR);
-  for (uint32_t first = k0; first < k1; first += STRIP)
+  for (uint32_t first = k0; first < k1; first += STRIP) {
+    for (uint32_t k = first + STRIP; k < min_u32(k1, first + 2 * STRIP); k++) ask(x + k * stride, rows);
     for (uint32_t i = 0; i < panels; i++) {
       const uint32_t row = panel_row(rows, panels, i), mr = panel_row(rows, panels, i + 1) - row;
       float *to = packed + (size_t)row * inner + (size_t)first * mr;
       for (uint32_t k = first; k < min_u32(k1, first + STRIP); k++, to += mr) copy_few(to, x + k * stride + row, mr);
     }
+  }
 }
 
 #endif

@@ -1,11 +1,21 @@
 /** Shapes that cross the CPU engine's own block sizes, which the kernels' common cases are too small for. */
 import { expect, test } from "bun:test";
+import { dropoutForward } from "../../../kernels/activation/dropout_forward.ts";
 import { attentionForward } from "../../../kernels/attention/attention_forward.ts";
-import { grouped, integers, listed, uniform } from "../../../kernels/cases.ts";
+import { keyBackward } from "../../../kernels/attention/key_backward.ts";
+import { queryBackward } from "../../../kernels/attention/query_backward.ts";
+import { attended } from "../../../kernels/attention/training.ts";
+import { grouped, integers, listed, uniform, zeros } from "../../../kernels/cases.ts";
+import { logitsBackward } from "../../../kernels/embed/logits_backward.ts";
 import { logitsForward } from "../../../kernels/embed/logits_forward.ts";
 import type { Case, Kernel } from "../../../kernels/kernel.ts";
+import { crossEntropyBackward } from "../../../kernels/loss/cross_entropy_backward.ts";
+import { inputBackward } from "../../../kernels/matmul/input_backward.ts";
 import { matmulForward } from "../../../kernels/matmul/matmul_forward.ts";
+import { tableBackward } from "../../../kernels/matmul/table_backward.ts";
+import { weightBackward } from "../../../kernels/matmul/weight_backward.ts";
 import { downForward } from "../../../kernels/moe/down_forward.ts";
+import { weightBackward as expertWeightBackward } from "../../../kernels/moe/weight_backward.ts";
 import { sampleForward } from "../../../kernels/sample/sample_forward.ts";
 import { openCpu } from "../../../src/device/cpu/cpu.ts";
 import { library, usableSets } from "../../../src/device/cpu/library.ts";
@@ -53,6 +63,47 @@ test("grouped matmul: an expert with several blocks of rows, others with one to 
       y: uniform(5, [params.rows, params.cols]),
     },
   });
+});
+
+test("matmul backward: several blocks of rows, of inner length and of columns", async () => {
+  const params = { rows: 530, inner: 300, cols: 290, gelu: 1, add: 1 };
+  const x = uniform(1, [params.rows, params.inner]);
+  const dy = uniform(2, [params.rows, params.cols]);
+  const matrix = uniform(3, [params.inner, params.cols]);
+  const label = "530 × 300 × 290";
+  await agrees(inputBackward, { label, params, tensors: { dy, w: matrix, u: x, dx: x } });
+  const db = uniform(4, [params.cols]);
+  await agrees(weightBackward, { label, params, tensors: { x, dy, dw: matrix, db } });
+});
+
+test("experts' weights: one with several blocks of rows, others with none to twenty", async () => {
+  const counts = [1, 0, 2, 300, 13, 20, 0];
+  const { start } = grouped(
+    counts.flatMap((n, e) => Array<number>(n).fill(e)),
+    counts.length,
+  );
+  const params = { rows: start.data.at(-1)!, inner: 300, cols: 40, first: 1, count: 6, add: 0 };
+  await agrees(expertWeightBackward, {
+    label: "uneven experts",
+    params,
+    tensors: {
+      x: uniform(1, [params.rows, params.inner]),
+      dy: uniform(2, [params.rows, params.cols]),
+      start,
+      dw: uniform(3, [params.count, params.inner, params.cols]),
+      db: uniform(4, [counts.length, params.cols]),
+    },
+  });
+});
+
+test("logits backward: a long, odd table", async () => {
+  const params = { rows: 70, width: 300, vocabulary: 523, cols: 523, first: 3, count: 517, at: 2, add: 1 };
+  const dy = uniform(1, [params.rows, params.vocabulary]);
+  const hidden = uniform(2, [params.at + params.rows, params.width]);
+  const table = uniform(3, [params.count, params.width]);
+  const label = "70 × 517 → 300";
+  await agrees(logitsBackward, { label, params, tensors: { dy, wte: table, dx: hidden } });
+  await agrees(tableBackward, { label, params, tensors: { dy, x: hidden, dw: table } });
 });
 
 function attentionCase(rows: number, heads: number, size: number, context: number, first: number): Case {
@@ -106,4 +157,44 @@ test("sampling: filters together, over many seeds", async () => {
       },
     });
   }
+});
+
+test("attention backward: sequences of several blocks, heads that fill no panel", async () => {
+  const params = { rows: 400, heads: 3, head_size: 24, time: 200, scale: 0.2 };
+  const { rows, heads, head_size: size } = params;
+  const width = heads * size;
+  const qkv = uniform(1, [rows, 3 * width], 2);
+  const [y, dy] = [uniform(2, [rows, width]), uniform(3, [rows, width])];
+  const stats = zeros([rows, heads, 2]);
+  for (let t = 0; t < rows; t++)
+    for (let h = 0; h < heads; h++) {
+      const at = t * width + h * size;
+      let delta = 0;
+      for (let d = 0; d < size; d++) delta += dy.data[at + d]! * y.data[at + d]!;
+      stats.data[2 * (t * heads + h)] = attended(qkv.data, params, t, h).log;
+      stats.data[2 * (t * heads + h) + 1] = delta;
+    }
+  const dqkv = uniform(4, [rows, 3 * width]);
+  const label = "2 × 200, 3 heads of 24";
+  await agrees(queryBackward, { label, params, tensors: { qkv, y, dy, dqkv, stats: zeros([rows, heads, 2]) } });
+  await agrees(keyBackward, { label, params, tensors: { qkv, dy, stats, dqkv } });
+});
+
+test("cross-entropy: a block of logits that are all −∞, and one far above the others", async () => {
+  const params = { rows: 3, vocabulary: 6000, at: 0, scale: 0.5 };
+  const logits = uniform(1, [3, 6000], 5);
+  logits.data.fill(-Infinity, 0, 2500);
+  logits.data[6000 + 5000] = 60;
+  logits.data[12000] = 60;
+  const tensors = { targets: listed([5999, 5000, 17]), logits, nll: zeros([3]) };
+  await agrees(crossEntropyBackward, { label: "3 × 6000", params, tensors });
+});
+
+test("dropout: several tiles draw from one sequence of numbers", async () => {
+  const params = { count: 40_003, add: 1, seed_low: 1, seed_high: 2, stream: 3, site: 4, rate: 0.3 };
+  await agrees(dropoutForward, {
+    label: "40003",
+    params,
+    tensors: { x: uniform(1, [params.count]), y: uniform(2, [params.count]) },
+  });
 });
