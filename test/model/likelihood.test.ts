@@ -1,0 +1,40 @@
+/** Likelihoods computed on the device against those of the fixtures' reference, whole and by windows. */
+import { afterAll, expect, test } from "bun:test";
+import { join } from "node:path";
+import { openDevice } from "../../src/device/choose.ts";
+import { scoreText } from "../../src/evaluate/text.ts";
+import { Likelihood } from "../../src/model/likelihood.ts";
+import { loadModel, openSource } from "../../src/model/open.ts";
+
+const folder = join(import.meta.dir, "../../../shared/fixtures/udhr-lola");
+const expected = await Bun.file(join(folder, "expected.json")).json();
+const { device } = await openDevice("cpu");
+const model = loadModel(device, openSource(folder));
+const { config, tokenizer } = model;
+const likelihood = new Likelihood(device, config, model.weights, 3);
+afterAll(() => device.close());
+
+const text = (language: string) => Bun.file(join(folder, "texts", `${language}.txt`)).text();
+
+test("the first 257 tokens of each text, several at a time, as PyTorch scores them", async () => {
+  for (const [language, { nll_nats: nats }] of Object.entries<{ nll_nats: number }>(expected.first_257_tokens)) {
+    const ids = Uint32Array.from(tokenizer.encode(await text(language))).subarray(0, 257);
+    const whole = { tokens: ids.subarray(0, 256), targets: ids.subarray(1) };
+    const part = { tokens: ids.subarray(0, 100), targets: ids.subarray(1, 101) };
+    const [first, second, third] = await likelihood.score([part, whole, part]);
+    expect(Math.abs(second!.reduce((a, b) => a + b, 0) / nats - 1)).toBeLessThan(1e-5);
+    expect(first!).toEqual(third!);
+    for (const [i, loss] of first!.entries()) expect(Math.abs(loss - second![i]!)).toBeLessThan(1e-3);
+  }
+});
+
+test("a long text: each token is scored once, and more context before it is no worse", async () => {
+  const long = (await text("eng")).slice(0, 3000);
+  const size = { eos: config.eos, vocabulary: config.vocabulary, context: config.context };
+  const apart = await scoreText(likelihood, tokenizer, long, { ...size, stride: config.context });
+  const close = await scoreText(likelihood, tokenizer, long, { ...size, stride: 32 });
+  expect(apart.tokens).toBe(tokenizer.encode(long).length);
+  expect(apart.bytes).toBe(Buffer.byteLength(long));
+  expect(close.bits).toBeLessThan(apart.bits);
+  expect(close.bits).toBeGreaterThan(apart.bits / 3);
+});
