@@ -74,6 +74,13 @@ export class Notes {
     if (this.terminal && !this.quiet) this.#write(`${this.style.dim(text)}\n`);
   }
 
+  /** How far work of hours is: a line that stays, in pipes too; silent with --quiet. */
+  log(text: string): void {
+    if (this.quiet) return;
+    this.progress("");
+    this.#write(`${text}\n`);
+  }
+
   /** What must not go unnoticed although the work goes on; silent with --quiet. */
   warn(text: string): void {
     if (!this.quiet) this.#write(`lola: ${text}\n`);

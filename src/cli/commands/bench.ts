@@ -4,8 +4,11 @@ import { LolaError } from "../../base/errors.ts";
 import { version } from "../../base/version.ts";
 import type { Roof } from "../../device/cpu/roof.ts";
 import type { KernelTime, ModelSpeed } from "../../generate/measure.ts";
+import { presetNames } from "../../model/presets.ts";
 import type { EncodeSpeed } from "../../tokenizer/bench.ts";
+import type { TrainingSpeed } from "../../train/measure.ts";
 import { benchModel, processorRoof } from "../bench-model.ts";
+import { benchTraining } from "../bench-train.ts";
 import type { Context } from "../context.ts";
 import { engineFlags, modelFlag } from "../flags.ts";
 import { readInput } from "../input.ts";
@@ -30,6 +33,30 @@ const flags = {
     category: "Model and engine",
   },
   ...engineFlags,
+  preset: {
+    type: "choice",
+    value: "PRESET",
+    choices: presetNames,
+    doc: "bench train: a random model of this preset",
+    category: "Training",
+  },
+  steps: { type: "integer", value: "N", default: 5, min: 1, doc: "steps to time", category: "Training" },
+  batch: {
+    type: "integer",
+    value: "N",
+    min: 1,
+    doc: "sequences of a step (default: 16, or the preset's micro-batch)",
+    category: "Training",
+  },
+  context: {
+    type: "integer",
+    value: "N",
+    min: 1,
+    doc: "tokens of a sequence (default: 256, or the preset's)",
+    category: "Training",
+  },
+  vocabulary: { type: "integer", value: "N", min: 8, doc: "instead of the shape's", category: "Training" },
+  recompute: { type: "flag", doc: "keep only each layer's input", category: "Training" },
   prompt: { type: "integer", value: "N", default: 128, min: 1, doc: "tokens of the prompt", category: "Work" },
   tokens: { type: "integer", value: "N", short: "n", default: 32, min: 1, doc: "tokens to generate", category: "Work" },
   rounds: { type: "integer", value: "N", default: 5, min: 1, doc: "repetitions; medians are told", category: "Work" },
@@ -44,7 +71,7 @@ const flags = {
 } as const;
 
 export type BenchFlags = Values<typeof flags>;
-export type BenchContext = Context<BenchFlags, "all" | "generate" | "kernels" | "machine" | "tokenizer">;
+export type BenchContext = Context<BenchFlags, "all" | "generate" | "kernels" | "machine" | "tokenizer" | "train">;
 
 export interface BenchResult {
   version: string;
@@ -60,6 +87,7 @@ export interface BenchResult {
   stepsPerToken?: number;
   kernels?: { prefill: KernelTime[]; decode: KernelTime[] };
   tokenizer?: EncodeSpeed;
+  training?: TrainingSpeed;
 }
 
 export const bench = defineCommand({
@@ -72,6 +100,7 @@ export const bench = defineCommand({
       doc: "a random model of that shape",
     },
     { line: "lola bench kernels matmul --prompt 512", doc: "each kernel against the machine's roof" },
+    { line: "lola bench train --preset mini --threads 2", doc: "whole training steps" },
     { line: "lola bench tokenizer -m lola_v1 -f text.txt", doc: "how fast text becomes tokens" },
   ],
   actions: {
@@ -80,6 +109,7 @@ export const bench = defineCommand({
     kernels: "bandwidth and operations a second of each kernel, and the share of the roof",
     machine: "memory bandwidth and multiply-add peak of the processor",
     tokenizer: "megabytes of text a second that become tokens",
+    train: "useful operations of whole training steps: forward, backward, AdamW",
   },
   usual: "all",
   args: [{ name: "kernel", doc: "part of a kernel's name: only these (bench kernels)" }],
@@ -87,6 +117,7 @@ export const bench = defineCommand({
   notes: [
     "Prefill and decode take turns; the first round warms up and is not counted. Compiling shaders and loading are left out and told apart. Processor time is user and system time of the whole process.",
     "The roof is the time that a step's bytes would take at the measured memory bandwidth, or its operations at the measured peak, whichever is longer. More than 100 % means that data came from a cache.",
+    "bench train counts 6 operations for each weight that a token meets, the output's and one expert of each mixture among them, and three times the attention over whole squares; the first step is not counted.",
   ],
   async run(context): Promise<BenchResult> {
     const { action, args } = context;
@@ -103,6 +134,8 @@ export const bench = defineCommand({
         return { ...base, ...(await benchMachine(context.flags)) };
       case "tokenizer":
         return { ...base, ...(await benchTokenizer(context)) };
+      case "train":
+        return { ...base, ...(await benchTraining(context)) };
     }
   },
   show: showBench,
@@ -138,7 +171,7 @@ const giga = (count: number) => Number((count / 1e9).toPrecision(3));
 const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
 
 function showBench(result: BenchResult, style: Style): string {
-  const { device, model, roof, speed, kernels, tokenizer } = result;
+  const { device, model, roof, speed, kernels, tokenizer, training } = result;
   const facts: [string, string][] = [["processor", result.processor]];
   if (device) facts.push(["device", `${device.kind}: ${device.name}`]);
   if (model) facts.push(["model", model.name]);
@@ -170,7 +203,18 @@ function showBench(result: BenchResult, style: Style): string {
     const { bytes: size, tokens, first, best } = tokenizer;
     parts.push(`${bytes(size)} → ${tokens} tokens: ${best.toFixed(1)} MB/s, at first ${first.toFixed(1)} MB/s`);
   }
+  if (training) parts.push(trainingTable(training));
   return parts.join("\n\n");
+}
+
+function trainingTable(t: TrainingSpeed): string {
+  const rates = table([
+    ["", "a step", "per second", "per CPU-second"],
+    ["tokens", t.tokens, Number(t.tokensPerSecond.toFixed(0)), Number(t.tokensPerCpuSecond.toFixed(0))],
+    ["useful GFLOP", giga(t.flops), giga(t.flopsPerSecond), giga(t.flopsPerCpuSecond)],
+  ]);
+  const time = `a step: ${t.seconds.toFixed(3)} s, ${t.cpuSeconds.toFixed(3)} s of processors`;
+  return `${rates}\n\n${time}\nmemory: ${bytes(t.planned)} of tensors, ${bytes(t.peak)} at most in the whole process`;
 }
 
 function kernelTables(kernels: { prefill: KernelTime[]; decode: KernelTime[] }, style: Style): string[] {

@@ -10,9 +10,11 @@ import { importCommand } from "./import.ts";
 import { models } from "./models.ts";
 import { pull } from "./pull.ts";
 import { tokenizer } from "./tokenizer.ts";
+import { train } from "./train.ts";
 
 export const commands: readonly Command[] = [
   generate,
+  train,
   importCommand,
   exportCommand,
   pull,

@@ -1,0 +1,111 @@
+/** Where `lola train` begins: flags, data and model → settings and tokens; of a new run, or of one that goes on. */
+import { copyFileSync, readdirSync } from "node:fs";
+import { basename, join } from "node:path";
+import { LolaError } from "../base/errors.ts";
+import type { ModelSource } from "../checkpoint/source.ts";
+import type { Source } from "../data/sources.ts";
+import type { Device } from "../device/device.ts";
+import { openSource } from "../model/open.ts";
+import type { RunConfig } from "../train/config.ts";
+import { isRun, runFiles } from "../train/folder.ts";
+import { type RunData, readRun } from "../train/run.ts";
+import type { Notes } from "./streams.ts";
+import { chooseTokenizer, dataFiles, dataTokens } from "./train-data.ts";
+import type { TrainFlags } from "./train-flags.ts";
+import { refuseChanges, resolveSettings } from "./train-settings.ts";
+
+/** All that a run needs but a device. */
+export interface Beginning {
+  /** Undefined: nothing will be trained. */
+  folder: string | undefined;
+  config: RunConfig;
+  data: RunData;
+  /** Steps done. */
+  step: number;
+  /** Weights to begin with. */
+  model: ModelSource | undefined;
+  /** stdin, as it was kept: to be put into the folder of the run. */
+  stdin: string | undefined;
+}
+
+/**
+ * A new run.
+ * @param folder undefined: nothing will be trained
+ * @throws LolaError, DataError
+ */
+export async function beginning(
+  paths: readonly string[],
+  folder: string | undefined,
+  flags: TrainFlags,
+  { info }: Device,
+  notes: Notes,
+): Promise<Beginning> {
+  const model = flags.model === undefined ? undefined : openSource(flags.model);
+  const sources = await dataFiles(paths);
+  const tokenizer = await chooseTokenizer(flags, sources, model, notes);
+  const stdin = sources.find((source) => source.label === "stdin");
+  const kept = paths.map((path) => (path === "-" && stdin && folder !== undefined ? keptStdin(folder, stdin) : path));
+  const basis = { tokenizer, model: model?.config, device: { kind: info.kind, name: info.name }, paths: kept };
+  // The size of the data is known only when it is in tokens, and only the length of the run depends on it.
+  const { eos } = resolveSettings(flags, { ...basis, languages: 1, tokens: 1 }).model;
+  const languages = await dataTokens(sources, tokenizer, eos, flags.validation, notes);
+  const tokens = languages.reduce((sum, { train }) => sum + train.ids.length, 0);
+  const config = resolveSettings(flags, { ...basis, languages: languages.length, tokens });
+  return { folder, config, data: { tokenizer, languages }, step: 0, model, stdin: stdin?.path };
+}
+
+/** A run that goes on. @throws LolaError "usage" where a flag or the data given says something else than the run */
+export async function resumption(
+  folder: string,
+  paths: readonly string[],
+  given: readonly (keyof TrainFlags)[],
+  flags: TrainFlags,
+  notes: Notes,
+): Promise<Beginning> {
+  const { config, tokenizer, step } = readRun(folder);
+  refuseChanges(flags, given, config);
+  if (paths.length > 0 && paths.join("\0") !== config.data.paths.join("\0"))
+    throw new LolaError(
+      "usage",
+      `--resume goes on with the run's own data, ${config.data.paths.join(" ")}`,
+      "without other data",
+    );
+  const sources = await dataFiles(config.data.paths);
+  const languages = await dataTokens(sources, tokenizer, config.model.eos, config.data.validation, notes);
+  return { folder, config, data: { tokenizer, languages }, step, model: undefined, stdin: undefined };
+}
+
+/** Where a run keeps what came on stdin. */
+function keptStdin(folder: string, { format }: Source): string {
+  return join(folder, format === "jsonl" ? "stdin.jsonl" : "stdin.txt");
+}
+
+/** Puts stdin into the run's folder, so that it can be resumed. */
+export function keepStdin({ config, folder = "", stdin }: Beginning): void {
+  const target = config.data.paths.find((path) => path.startsWith(join(folder, "stdin.")));
+  if (stdin !== undefined && target !== undefined) copyFileSync(stdin, target);
+}
+
+/**
+ * May a run begin in this folder?
+ * @throws LolaError "usage" where there is a run, or files that are none of a run's
+ */
+export function checkFolder(folder: string): void {
+  if (isRun(folder))
+    throw new LolaError(
+      "usage",
+      `${folder} holds a training run already`,
+      `lola train --resume ${folder}, or another folder`,
+    );
+  const own = [...Object.values(runFiles(folder)).map((path) => basename(path)), "checkpoints"];
+  let names: string[] = [];
+  try {
+    names = readdirSync(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+  // What a beginning that was interrupted has left does no harm.
+  const foreign = names.find((name) => !name.startsWith(".") && !own.includes(name));
+  if (foreign !== undefined)
+    throw new LolaError("usage", `${folder} is not empty: it holds ${foreign}`, "another folder");
+}

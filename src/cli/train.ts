@@ -1,0 +1,117 @@
+/** The work of `lola train`: a run begun or resumed, shown while it goes, told when it ends. */
+import { openDevice } from "../device/choose.ts";
+import type { Device } from "../device/device.ts";
+import { parameterCounts } from "../model/presets.ts";
+import type { TrainingEvent } from "../train/events.ts";
+import { planTraining } from "../train/plan.ts";
+import { writeReport } from "../train/report.ts";
+import { readRun, stepsOf, TrainingRun, tokensOfStep } from "../train/run.ts";
+import type { Context } from "./context.ts";
+import { toJson } from "./streams.ts";
+import type { Chosen } from "./train-ask.ts";
+import { type Beginning, beginning, checkFolder, keepStdin, resumption } from "./train-begin.ts";
+import { languageShares } from "./train-data.ts";
+import { type TrainFlags, trainFlags } from "./train-flags.ts";
+import { availableMemory, refuseTooLarge } from "./train-memory.ts";
+import { Progress } from "./train-progress.ts";
+import { facts, type Plan, shareTable, type Training } from "./train-show.ts";
+
+type TrainContext = Context<TrainFlags>;
+
+/** @returns the plan of a dry run, or how it ended */
+export async function train(chosen: Chosen): Promise<Plan | Training> {
+  const { context, flags, data } = chosen;
+  const { notes } = context;
+  const { resume, output } = flags;
+  if (resume === undefined && output !== undefined) checkFolder(output);
+  const { device, why } = await openDevice(engineFor(chosen), flags.threads ? { threads: flags.threads } : {});
+  try {
+    notes.tell(why);
+    const names = Object.keys(trainFlags) as (keyof TrainFlags)[];
+    const given = names.filter((key) => context.origins.get(key) === "command line");
+    const begin =
+      resume === undefined
+        ? await beginning(data, output, flags, device, notes)
+        : await resumption(resume, data, given, flags, notes);
+    const plan = planOf(begin, device);
+    refuseTooLarge(plan);
+    if (flags.dryRun || begin.folder === undefined) return plan;
+    show(plan, context);
+    return await carryOut(context, begin, begin.folder, plan, device);
+  } finally {
+    notes.progress("");
+    device.close();
+  }
+}
+
+/** A run that goes on does so on its own engine, unless another is asked for. */
+function engineFor({ flags, context }: Chosen): TrainFlags["device"] {
+  if (flags.resume === undefined || context.origins.get("device") !== "default") return flags.device;
+  const { kind } = readRun(flags.resume).config.device;
+  return kind === "cpu" || kind === "reference" ? kind : "auto";
+}
+
+function planOf({ folder, config, data, step }: Beginning, { info }: Device): Plan {
+  return {
+    run: folder ?? null,
+    device: { kind: info.kind, name: info.name },
+    ...{ config, step, steps: stepsOf(config) },
+    parameters: parameterCounts(config.model),
+    memory: { ...planTraining(config), available: availableMemory(info) },
+    languages: languageShares(data.languages, config),
+  };
+}
+
+/** Before the first step: languages and sizes on stderr, and as an event. */
+function show(plan: Plan, { flags, notes, out }: TrainContext): void {
+  notes.log(`${shareTable(plan.languages, !notes.terminal)}\n\n${facts(plan)}\n`);
+  const { device, config } = plan;
+  if (config.device.kind !== device.kind || config.device.name !== device.name)
+    notes.warn(
+      `the run began on ${config.device.kind}: ${config.device.name}; here its numbers will round differently`,
+    );
+  if (flags.jsonl) out.line(toJson({ event: "start", ...plan }));
+}
+
+async function carryOut(
+  context: TrainContext,
+  begin: Beginning,
+  folder: string,
+  plan: Plan,
+  device: Device,
+): Promise<Training> {
+  const { flags, notes, out } = context;
+  const { config, data, model } = begin;
+  notes.progress("loading");
+  const run =
+    flags.resume === undefined
+      ? await TrainingRun.create(device, folder, config, data, model)
+      : await TrainingRun.resume(device, folder, data);
+  try {
+    keepStdin(begin);
+    model?.close();
+    const progress = new Progress(notes, run.steps);
+    let loss: number | null = null;
+    let bitsPerByte: number | null = null;
+    let report = Promise.resolve();
+    const onEvent = (event: TrainingEvent) => {
+      progress.see(event);
+      if (event.event === "step") loss = event.loss;
+      if (event.event === "validation") bitsPerByte = event.bitsPerByte;
+      if (flags.jsonl) out.line(toJson(event));
+      if (event.event === "save" && !event.best) report = report.then(() => writeReport(folder, config, plan.languages));
+    };
+    const started = performance.now();
+    const { end, step, skipped } = await run.train({ signal: context.cancellation(), onEvent });
+    await report;
+    notes.progress("");
+    const seconds = (performance.now() - started) / 1000;
+    const tokens = step * tokensOfStep(config);
+    const result = { run: folder, end, step, steps: run.steps, skipped, tokens, seconds, loss, bitsPerByte };
+    if (end === "stopped") notes.log(`stopped and saved; to go on: lola train --resume ${folder}`);
+    if (flags.jsonl) out.line(toJson({ event: "end", ...result }));
+    return result;
+  } finally {
+    run.close();
+  }
+}

@@ -1,0 +1,161 @@
+/** `report.html`: the curves, languages and experts of a run on one page that needs nothing else. */
+import { existsSync, readFileSync } from "node:fs";
+import { saveFile } from "../base/atomic.ts";
+import { moeLayers } from "../checkpoint/config.ts";
+import type { LanguageShare } from "../data/sampling.ts";
+import { parameterCounts } from "../model/presets.ts";
+import { escapeHtml, heatMap, lineChart, short, smoothed } from "./charts.ts";
+import type { RunConfig } from "./config.ts";
+import type { SpeedEvent, StepEvent, TrainingEvent, ValidationEvent } from "./events.ts";
+import { runFiles } from "./folder.ts";
+import { script, styles } from "./report-style.ts";
+
+/** What a report is made of. */
+export interface ReportData {
+  name: string;
+  config: RunConfig;
+  events: readonly TrainingEvent[];
+  shares: readonly LanguageShare[];
+}
+
+/** Writes the report of a run from its files. @throws LolaError "failed" when the disk refuses */
+export async function writeReport(folder: string, config: RunConfig, shares: readonly LanguageShare[]): Promise<void> {
+  const { metrics, speed, report } = runFiles(folder);
+  const events = [metrics, speed].flatMap(readEvents);
+  const page = renderReport({ name: folder, config, events, shares });
+  await saveFile(report, (output) => output.write(new TextEncoder().encode(page)));
+}
+
+/** Whole lines of a file of events. */
+function readEvents(path: string): TrainingEvent[] {
+  if (!existsSync(path)) return [];
+  const lines = readFileSync(path, "utf8").split("\n").slice(0, -1);
+  return lines.map((line) => JSON.parse(line) as TrainingEvent);
+}
+
+/** The whole page. */
+export function renderReport({ name, config, events, shares }: ReportData): string {
+  const steps = events.filter((e): e is StepEvent => e.event === "step");
+  const validations = events.filter((e): e is ValidationEvent => e.event === "validation");
+  const speeds = events.filter((e): e is SpeedEvent => e.event === "speed");
+  const title = `lola train: ${escapeHtml(name)}`;
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${title}</title>
+<style>${styles}</style>
+<h1>${title}</h1>
+${summary(config, steps, validations, speeds)}
+<h2>Curves</h2>
+<div class="charts">${curves(config, steps, validations, speeds).join("\n")}</div>
+${languages(validations, shares)}
+${experts(config, steps, validations)}
+<h2>Settings</h2>
+<details><summary>config.json</summary><pre>${escapeHtml(JSON.stringify(config, undefined, 2))}</pre></details>
+<script>${script}</script>
+</html>
+`;
+}
+
+function summary(
+  config: RunConfig,
+  steps: readonly StepEvent[],
+  validations: readonly ValidationEvent[],
+  speeds: readonly SpeedEvent[],
+): string {
+  const { model, recipe, device, version } = config;
+  const { total, active } = parameterCounts(model);
+  const last = steps.at(-1);
+  const best = Math.min(...validations.map((v) => v.bitsPerByte));
+  const joules = speeds.reduce((sum, { joules = 0 }) => sum + joules, 0);
+  const count = (n: number) => n.toLocaleString("en");
+  const facts: [string, string][] = [
+    ["steps", count(last?.step ?? 0)],
+    ["tokens", `${count(last?.tokens ?? 0)} of ${count(recipe.tokens)}`],
+    ["loss", last ? last.loss.toFixed(4) : "–"],
+    [
+      "bits per byte, held out",
+      validations.length > 0 ? `${validations.at(-1)!.bitsPerByte.toFixed(4)}, best ${best.toFixed(4)}` : "–",
+    ],
+    ["parameters", `${count(total)}, ${count(active)} active`],
+    [
+      "model",
+      `width ${model.width}, ${model.layers} layers, ${model.experts} experts, vocabulary ${count(model.vocabulary)}`,
+    ],
+    ["device", `${device.kind}: ${device.name}; lola ${version}`],
+    ...(joules > 0 ? [["energy of the processor", `${short(joules / 3.6e6)} kWh`] as [string, string]] : []),
+  ];
+  return `<dl>${facts.map(([k, v]) => `<div><dt>${k}</dt><dd>${escapeHtml(v)}</dd></div>`).join("")}</dl>`;
+}
+
+function curves(
+  config: RunConfig,
+  steps: readonly StepEvent[],
+  validations: readonly ValidationEvent[],
+  speeds: readonly SpeedEvent[],
+): string[] {
+  const of = (value: (e: StepEvent) => number) => steps.map((e) => [e.step, value(e)] as const);
+  const layers = moeLayers(config.model);
+  const perLayer = (value: (e: StepEvent, i: number) => number) =>
+    layers.map((layer, i) => ({ name: `layer ${layer}`, points: smoothed(of((e) => value(e, i))) }));
+  const loss = of((e) => e.loss);
+  return [
+    lineChart("Training loss, nats a token", [
+      { name: "each step", points: loss, faint: true },
+      { name: "smoothed", points: smoothed(loss) },
+    ]),
+    lineChart("Held-out text, bits per byte", [
+      { name: "all languages", points: validations.map((v) => [v.step, v.bitsPerByte]) },
+    ]),
+    lineChart(`Balance loss, ${layers.length} when even`, [{ name: "sum over the layers", points: of((e) => e.aux) }]),
+    lineChart("Norm of the gradient", [{ name: "before clipping", points: of((e) => e.norm) }]),
+    lineChart("Learning rate", [{ name: "rate", points: of((e) => e.rate) }]),
+    lineChart("Tokens a second", [{ name: "tokens a second", points: speeds.map((e) => [e.step, e.tokensPerSecond]) }]),
+    lineChart(
+      "Largest share of an expert",
+      perLayer((e, i) => e.share[i] ?? Number.NaN),
+    ),
+    lineChart(
+      `Entropy of the experts' load, ${short(Math.log(config.model.experts))} when even`,
+      perLayer((e, i) => e.entropy[i] ?? Number.NaN),
+    ),
+  ];
+}
+
+function languages(validations: readonly ValidationEvent[], shares: readonly LanguageShare[]): string {
+  const last = validations.at(-1);
+  const first = validations[0];
+  if (!last || !first) return "";
+  const share = new Map(shares.map((s) => [s.language, s]));
+  const rows = Object.entries(last.languages).sort(([, a], [, b]) => a - b);
+  const worst = Math.max(...rows.map(([, bits]) => bits));
+  const cells = rows.map(([language, bits]) => {
+    const { bytes = 0, epochs = 0 } = share.get(language) ?? {};
+    const bar = `<div class="bar" style="width:${((100 * bits) / worst).toFixed(1)}%"></div>`;
+    const before = first.languages[language] ?? bits;
+    return `<tr><td>${escapeHtml(language)}</td><td class="n">${bits.toFixed(4)}</td><td class="track">${bar}</td><td class="n">${before.toFixed(4)}</td><td class="n" data-value="${bytes}">${short(bytes / 1000)}</td><td class="n">${short(epochs)}</td></tr>`;
+  });
+  return `<h2>Languages</h2>
+<p>Bits per byte of held-out text after step ${last.step} (lower is better); a column's name sorts by it.</p>
+<table class="sortable"><thead><tr><th>language</th><th class="n">bits per byte</th><th></th><th class="n">at step ${first.step}</th><th class="n">text, kB</th><th class="n">epochs</th></tr></thead>
+<tbody>${cells.join("\n")}</tbody></table>`;
+}
+
+function experts(config: RunConfig, steps: readonly StepEvent[], validations: readonly ValidationEvent[]): string {
+  const last = validations.at(-1);
+  const layers = moeLayers(config.model);
+  if (!last || layers.length === 0) return "";
+  const rows = last.load.map((values, i) => ({ name: `layer ${layers[i]}`, values }));
+  const even = 1 / config.model.experts;
+  const entropy = (values: readonly number[]) => -values.reduce((sum, p) => sum + (p > 0 ? p * Math.log(p) : 0), 0);
+  const table = rows.map(({ name, values }, i) => {
+    const unused = values.filter((v) => v === 0).length;
+    const recent = steps.at(-1)?.share[i];
+    return `<tr><td>${name}</td><td class="n">${entropy(values).toFixed(3)}</td><td class="n">${(100 * Math.max(...values)).toFixed(1)} %</td><td class="n">${unused}</td><td class="n">${recent === undefined ? "–" : `${(100 * recent).toFixed(1)} %`}</td></tr>`;
+  });
+  return `<h2>Experts</h2>
+<p>Share of held-out tokens that each expert got after step ${last.step}, in percent; even is ${(100 * even).toFixed(1)} %.</p>
+<div class="charts">${heatMap("Load by layer and expert", rows, Math.min(1, 4 * even))}</div>
+<table><thead><tr><th>layer</th><th class="n">entropy, at most ${Math.log(config.model.experts).toFixed(3)}</th><th class="n">largest share</th><th class="n">unused</th><th class="n">largest in the last step</th></tr></thead><tbody>${table.join("")}</tbody></table>`;
+}
