@@ -62,7 +62,6 @@ test("locale codes: ISO 639-3, a suffix for a second script, one English", () =>
     "zh-hans": "zho",
     "sr@latin": "srp_Latn",
     "sr-ec": "srp",
-    als: "gsw",
     "be-tarask": "bel_tarask",
     fil: "tgl",
     gug: "grn",
