@@ -26,13 +26,13 @@ export interface TrainingPlan {
   logits: number;
   /** All other tensors: gradients on their way, rows in the order of experts, sums. */
   scratch: number;
-  /** The largest parameter on its way to a checkpoint, and the program itself. */
+  /** The program itself, the largest parameter on its way to a checkpoint, and what a product of the CPU engine packs. */
   program: number;
   total: number;
 }
 
-/** The program without a model: code, heap, buffers of files, working memory of the engine's kernels. */
-const programBytes = 128 << 20;
+/** The program without a model: code, heap, buffers of files. */
+const programBytes = 96 << 20;
 
 /** Memory of a run with these settings. */
 export function planTraining({ model, recipe, shape }: Pick<RunConfig, "model" | "recipe" | "shape">): TrainingPlan {
@@ -48,7 +48,8 @@ export function planTraining({ model, recipe, shape }: Pick<RunConfig, "model" |
   const whole = new CountingDevice();
   new TrainingEngine(whole, model, recipe, shape, 0n);
   const scratch = whole.memory - 4 * parameters - activations - logits;
-  const program = programBytes + largest;
+  const packed = Math.max(logits, 4 * buffers.rows * Math.max(model.inner, 3 * model.width));
+  const program = programBytes + largest + packed;
   const total = whole.memory + program;
   return { parameters, gradients: parameters, moments: 2 * parameters, activations, logits, scratch, program, total };
 }
