@@ -21,6 +21,12 @@ static uint32_t adamw_tiles(const Step *step, uint32_t phase, const Worker *work
   return ceil_div(((const AdamwParams *)step->params)->count, ADAMW_TILE);
 }
 
+/*
+ * Moments of weights that no gradient reaches shrink for ever; once subnormal, they would make each step slow. Far below
+ * anything that eps lets count, they become 0.
+ */
+INLINE vf settle(vf moment) { return (vf)((vi)moment & ((moment > 1e-30f) | (moment < -1e-30f) | (moment != moment))); }
+
 static void adamw_tile(const Step *step, uint32_t phase, uint32_t tile, const Worker *worker) {
   const AdamwParams *p = (const AdamwParams *)step->params;
   const size_t from = (size_t)tile * ADAMW_TILE;
@@ -34,8 +40,8 @@ static void adamw_tile(const Step *step, uint32_t phase, uint32_t tile, const Wo
   for (uint32_t i = 0; i < count; i += VW) {
     const uint32_t n = count - i;
     const vf slope = load_up_to(g + i, n) * p->clip;
-    const vf mean = p->beta1 * load_up_to(m + i, n) + fresh1 * slope;
-    const vf square = p->beta2 * load_up_to(v + i, n) + fresh2 * slope * slope;
+    const vf mean = settle(p->beta1 * load_up_to(m + i, n) + fresh1 * slope);
+    const vf square = settle(p->beta2 * load_up_to(v + i, n) + fresh2 * slope * slope);
     store_up_to(m + i, mean, n);
     store_up_to(v + i, square, n);
     store_up_to(w + i, load_up_to(w + i, n) * keep - rate * mean / (vsqrt(square * unbias2) + p->eps), n);

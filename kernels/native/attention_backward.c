@@ -31,7 +31,7 @@ static Part part_of(const AttentionBackParams *p, uint32_t tile) {
   return (Part){first, end, row, row < end ? min_u32(SIDE, end - row) : 0, tile / parts % p->heads};
 }
 
-/* Rows from `row` on, `stride` apart, packed and scaled. */
+/* pack_rows of rows `stride` apart, times scale. */
 static void pack_scaled(const float *x, size_t stride, uint32_t rows, uint32_t size, float scale, float *packed) {
   pack_rows(x, stride, 0, rows, size, 0, size, packed);
   for (uint32_t i = 0; i < rows * size; i++) packed[i] *= scale;
@@ -96,6 +96,7 @@ static void query_tile(const Step *step, uint32_t phase, uint32_t tile, const Wo
   float *q = sums + SIDE * wide, *d = q + SIDE * size, *panel = d + SIDE * size, *delta = panel + 2 * size * PANEL;
   Partial *softmax = (Partial *)(delta + SIDE);
   (void)phase;
+  if (!part.n) return;
   pack_scaled(qkv + part.row * stride, stride, part.n, size, p->scale, q);
   pack_rows(dy, width, 0, part.n, size, 0, size, d);
   memset(sums, 0, 4ull * part.n * wide);
@@ -162,6 +163,7 @@ static void key_tile(const Step *step, uint32_t phase, uint32_t tile, const Work
   float *dv = dk + SIDE * wide, *k = dv + SIDE * wide, *v = k + SIDE * size, *panel = v + SIDE * size;
   float *log = panel + 2 * size * PANEL, *delta = log + SIDE;
   (void)phase;
+  if (!part.n) return;
   pack_scaled(qkv + part.row * stride + width, stride, part.n, size, p->scale, k);
   pack_rows(qkv + part.row * stride + 2 * width, stride, 0, part.n, size, 0, size, v);
   memset(dk, 0, 8ull * SIDE * wide);

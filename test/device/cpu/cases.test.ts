@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { kernels } from "../../../kernels/index.ts";
 import type { Case, CaseTensor, Kernel } from "../../../kernels/kernel.ts";
+import { adamwUpdate } from "../../../kernels/optim/adamw_update.ts";
 import { openCpu } from "../../../src/device/cpu/cpu.ts";
 import type { Device, Tensor } from "../../../src/device/device.ts";
 
@@ -77,3 +78,17 @@ test("indices that point nowhere touch nothing outside the tensors", async () =>
       }
   device.close();
 }, 60_000);
+
+test("moments that no gradient reaches become 0, not subnormal", async () => {
+  const device = openCpu({ threads: 1 });
+  const example = adamwUpdate.cases().find(({ params }) => params.count === 65)!;
+  example.tensors.g!.data.fill(0);
+  for (const name of ["m", "v"]) example.tensors[name]!.data.fill(1e-37).fill(1e-20, 0, 33);
+  const after = await results(device, adamwUpdate, example);
+  for (const name of ["m", "v"]) {
+    const moments = new Float32Array(new Uint8Array(after.get(name)!).buffer, 4 * margin, 65);
+    expect(moments.indexOf(0)).toBe(33);
+    expect(moments.subarray(33).every((moment) => moment === 0)).toBe(true);
+  }
+  device.close();
+});
