@@ -15,6 +15,9 @@ import { clipFactor, type Recipe } from "./optimizer.ts";
 /** A target that is no token: its row counts nothing. */
 export const ignored = 0xffffffff;
 
+/** Bytes of tensors read back before their memory is collected. */
+const collectAfter = 32 << 20;
+
 /** Sequences of `time` tokens each, end to end: what the model reads and what it should say. */
 export interface MicroBatch {
   inputs: Uint32Array;
@@ -119,9 +122,15 @@ export class TrainingEngine {
   async *stored(what: Stored): AsyncGenerator<TensorStream> {
     let target: Tensor | undefined;
     let bytes = new Uint8Array();
+    let since = 0;
     const shapes = expectedTensors(this.config);
     for (const { name, target: next, at } of this.placed[what].places) {
-      if (next !== target) bytes = (await this.device.download(next)) as Uint8Array<ArrayBuffer>;
+      if (next !== target) {
+        // The collector by itself would let hundreds of megabytes gather.
+        if (since > collectAfter) Bun.gc(true);
+        since = (since > collectAfter ? 0 : since) + next.bytes;
+        bytes = (await this.device.download(next)) as Uint8Array<ArrayBuffer>;
+      }
       target = next;
       const shape = shapes.get(name)!;
       const piece = bytes.subarray(4 * at, 4 * (at + elements(shape)));
