@@ -1,6 +1,5 @@
-// 32 rows by 32 columns of dx a subgroup of 8: lanes have rows of dy, each the products' by broadcasts.
-// For CPU adapters, where a load costs as much as dozens
-// of products and workgroup memory saves nothing.
+// 64 × 32 of dx a subgroup of 8: by broadcasts, 8 values of dy and 4 of wte that a lane loads make 256 products.
+// For CPU adapters, where a load costs as much as dozens of products and workgroup memory saves nothing.
 enable subgroups;
 
 struct Params {
@@ -20,7 +19,7 @@ override WTE_TYPE: u32 = 0; // 0 f32, 1 f16, 2 bf16
 @group(0) @binding(2) var<storage, read_write> dx: array<vec4f>; // [at + T, C]
 @group(0) @binding(3) var<uniform> params: Params;
 
-const ROWS = 32u;
+const ROWS = 64u;
 
 var<workgroup> results: array<vec4f, ROWS * 8>;
 
@@ -64,16 +63,28 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let r1 = min(begin + lane + 8, last) * params.vocabulary + params.first;
   let r2 = min(begin + lane + 16, last) * params.vocabulary + params.first;
   let r3 = min(begin + lane + 24, last) * params.vocabulary + params.first;
+  let r4 = min(begin + lane + 32, last) * params.vocabulary + params.first;
+  let r5 = min(begin + lane + 40, last) * params.vocabulary + params.first;
+  let r6 = min(begin + lane + 48, last) * params.vocabulary + params.first;
+  let r7 = min(begin + lane + 56, last) * params.vocabulary + params.first;
   var s0: array<vec4f, 8>;
   var s1: array<vec4f, 8>;
   var s2: array<vec4f, 8>;
   var s3: array<vec4f, 8>;
+  var s4: array<vec4f, 8>;
+  var s5: array<vec4f, 8>;
+  var s6: array<vec4f, 8>;
+  var s7: array<vec4f, 8>;
   for (var v = 0u; v < params.count; v++) {
     let columns = weights(v * width + column);
     products(&s0, dy[r0 + v], columns);
     products(&s1, dy[r1 + v], columns);
     products(&s2, dy[r2 + v], columns);
     products(&s3, dy[r3 + v], columns);
+    products(&s4, dy[r4 + v], columns);
+    products(&s5, dy[r5 + v], columns);
+    products(&s6, dy[r6 + v], columns);
+    products(&s7, dy[r7 + v], columns);
   }
   // By way of workgroup memory, so that this loop is not unrolled: it would take long to compile.
   for (var r = 0u; r < 8; r++) {
@@ -81,6 +92,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     results[(r + 8) * 8 + lane] = s1[r];
     results[(r + 16) * 8 + lane] = s2[r];
     results[(r + 24) * 8 + lane] = s3[r];
+    results[(r + 32) * 8 + lane] = s4[r];
+    results[(r + 40) * 8 + lane] = s5[r];
+    results[(r + 48) * 8 + lane] = s6[r];
+    results[(r + 56) * 8 + lane] = s7[r];
   }
   if (c >= width) {
     return;

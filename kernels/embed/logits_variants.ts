@@ -30,7 +30,7 @@ export const logitsBackwardVariants: readonly Variant<"rows" | "width">[] = [
     name: "subgroup",
     code: backwardSubgroup,
     fits: (gpu, p) => broadcasts(gpu) && p.width % 4 === 0,
-    grid: (p) => [ceilDiv(p.width, 32), ceilDiv(p.rows, 32), 1],
+    grid: (p) => [ceilDiv(p.width, 32), ceilDiv(p.rows, 64), 1],
   },
   {
     name: "tile",

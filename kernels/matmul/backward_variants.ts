@@ -15,8 +15,8 @@ export const inputVariants: readonly Variant<"rows" | "inner" | "cols">[] = [
   {
     name: "subgroup",
     code: inputSubgroup,
-    fits: (gpu, p) => broadcasts(gpu) && p.inner % 4 === 0,
-    grid: (p) => [ceilDiv(p.inner, 32), ceilDiv(p.rows, 32), 1],
+    fits: (gpu, p) => broadcasts(gpu) && p.inner % 4 === 0 && p.cols % 8 === 0,
+    grid: (p) => [ceilDiv(p.inner, 32), ceilDiv(p.rows, 64), 1],
   },
   {
     name: "tile",
@@ -31,8 +31,8 @@ export const weightVariants: readonly Variant<"rows" | "inner" | "cols">[] = [
   {
     name: "subgroup",
     code: weightSubgroup,
-    fits: (gpu, p) => broadcasts(gpu) && p.cols % 4 === 0,
-    grid: (p) => [ceilDiv(p.cols, 32), ceilDiv(p.inner, 32), 1],
+    fits: (gpu, p) => broadcasts(gpu) && p.inner % 4 === 0 && p.cols % 4 === 0,
+    grid: (p) => [ceilDiv(p.cols, 32), ceilDiv(p.inner, 64), 1],
   },
   {
     name: "tile",
@@ -48,7 +48,7 @@ export const tableVariants: readonly Variant<"rows" | "width" | "count">[] = [
     name: "subgroup",
     code: tableSubgroup,
     fits: (gpu, p) => broadcasts(gpu) && p.width % 4 === 0,
-    grid: (p) => [ceilDiv(p.width, 32), ceilDiv(p.count, 32), 1],
+    grid: (p) => [ceilDiv(p.width, 32), ceilDiv(p.count, 64), 1],
   },
   {
     name: "tile",

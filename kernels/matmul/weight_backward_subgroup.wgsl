@@ -1,4 +1,4 @@
-// 32 × 32 of dw a subgroup of 8: by broadcasts, 4 values of x and 4 of dy that a lane loads make 128 products.
+// 64 × 32 of dw a subgroup of 8: by broadcasts, 8 values of x and 4 of dy that a lane loads make 256 products.
 // For CPU adapters, where a load costs as much as dozens of products and workgroup memory saves nothing.
 enable subgroups;
 
@@ -9,26 +9,26 @@ struct Params {
   add: u32,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>; // [T, K]
+@group(0) @binding(0) var<storage, read> x: array<vec4f>; // [T, K]
 @group(0) @binding(1) var<storage, read> dy: array<vec4f>; // [T, N]
 @group(0) @binding(2) var<storage, read_write> dw: array<vec4f>; // [K, N] in panels
 @group(0) @binding(3) var<storage, read_write> db: array<vec4f>; // [N]
 @group(0) @binding(4) var<uniform> params: Params;
 
-const ROWS = 32u;
+const ROWS = 64u;
 
 var<workgroup> results: array<vec4f, ROWS * 8>;
 
-// Adds eight rows, the lanes' values of a, times a lane's four columns.
-fn products(sums: ptr<function, array<vec4f, 8>>, a: f32, columns: vec4f) {
-  sums[0] += subgroupBroadcast(a, 0) * columns;
-  sums[1] += subgroupBroadcast(a, 1) * columns;
-  sums[2] += subgroupBroadcast(a, 2) * columns;
-  sums[3] += subgroupBroadcast(a, 3) * columns;
-  sums[4] += subgroupBroadcast(a, 4) * columns;
-  sums[5] += subgroupBroadcast(a, 5) * columns;
-  sums[6] += subgroupBroadcast(a, 6) * columns;
-  sums[7] += subgroupBroadcast(a, 7) * columns;
+// Adds eight rows, the values of a and b, times a lane's four columns.
+fn products(sums: ptr<function, array<vec4f, 8>>, a: vec4f, b: vec4f, columns: vec4f) {
+  sums[0] += a.x * columns;
+  sums[1] += a.y * columns;
+  sums[2] += a.z * columns;
+  sums[3] += a.w * columns;
+  sums[4] += b.x * columns;
+  sums[5] += b.y * columns;
+  sums[6] += b.z * columns;
+  sums[7] += b.w * columns;
 }
 
 @compute @workgroup_size(8)
@@ -41,23 +41,30 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let n = group.x * 8 + lane;
   // Lanes and rows beyond the last repeat it, and do not store.
   let column = min(n, cols - 1);
-  let last = params.inner - 1;
-  let r0 = min(begin + lane, last);
-  let r1 = min(begin + lane + 8, last);
-  let r2 = min(begin + lane + 16, last);
-  let r3 = min(begin + lane + 24, last);
+  let quads = params.inner / 4;
+  let low_quad = min(begin / 4 + lane, quads - 1);
+  let high_quad = min(begin / 4 + lane + 8, quads - 1);
   var s0: array<vec4f, 8>;
   var s1: array<vec4f, 8>;
   var s2: array<vec4f, 8>;
   var s3: array<vec4f, 8>;
+  var s4: array<vec4f, 8>;
+  var s5: array<vec4f, 8>;
+  var s6: array<vec4f, 8>;
+  var s7: array<vec4f, 8>;
   var bias = vec4f();
   for (var t = 0u; t < params.rows; t++) {
-    let from_x = t * params.inner;
     let columns = dy[t * cols + column];
-    products(&s0, x[from_x + r0], columns);
-    products(&s1, x[from_x + r1], columns);
-    products(&s2, x[from_x + r2], columns);
-    products(&s3, x[from_x + r3], columns);
+    let low = x[t * quads + low_quad];
+    let high = x[t * quads + high_quad];
+    products(&s0, subgroupBroadcast(low, 0), subgroupBroadcast(low, 1), columns);
+    products(&s1, subgroupBroadcast(low, 2), subgroupBroadcast(low, 3), columns);
+    products(&s2, subgroupBroadcast(low, 4), subgroupBroadcast(low, 5), columns);
+    products(&s3, subgroupBroadcast(low, 6), subgroupBroadcast(low, 7), columns);
+    products(&s4, subgroupBroadcast(high, 0), subgroupBroadcast(high, 1), columns);
+    products(&s5, subgroupBroadcast(high, 2), subgroupBroadcast(high, 3), columns);
+    products(&s6, subgroupBroadcast(high, 4), subgroupBroadcast(high, 5), columns);
+    products(&s7, subgroupBroadcast(high, 6), subgroupBroadcast(high, 7), columns);
     bias += columns;
   }
   // By way of workgroup memory, so that this loop is not unrolled: it would take long to compile.
@@ -66,6 +73,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     results[(r + 8) * 8 + lane] = s1[r];
     results[(r + 16) * 8 + lane] = s2[r];
     results[(r + 24) * 8 + lane] = s3[r];
+    results[(r + 32) * 8 + lane] = s4[r];
+    results[(r + 40) * 8 + lane] = s5[r];
+    results[(r + 48) * 8 + lane] = s6[r];
+    results[(r + 56) * 8 + lane] = s7[r];
   }
   if (n >= cols) {
     return;

@@ -12,23 +12,24 @@ import weightTile from "./weight_backward_tile.wgsl" with { type: "text" };
 type Names = "rows" | "inner" | "cols" | "count";
 
 /** Tiles of the input's gradient, which has `inner` columns. */
-const inputTiles = (size: number) => (p: Record<Names, number>) => tiles(size, size)({ ...p, cols: p.inner });
+const inputTiles = (rows: number, cols: number) => (p: Record<Names, number>) =>
+  tiles(rows, cols)({ ...p, cols: p.inner });
 
-const weightTiles = (size: number) => (p: Record<Names, number>) =>
-  [ceilDiv(p.cols, size), ceilDiv(p.inner, size), p.count] as const;
+const weightTiles = (rows: number, cols: number) => (p: Record<Names, number>) =>
+  [ceilDiv(p.cols, cols), ceilDiv(p.inner, rows), p.count] as const;
 
 export const inputVariants: readonly Variant<Names>[] = [
   {
     name: "subgroup",
     code: inputSubgroup,
-    fits: (gpu, p) => broadcasts(gpu) && p.inner % 4 === 0,
-    grid: inputTiles(32),
+    fits: (gpu, p) => broadcasts(gpu) && p.inner % 4 === 0 && p.cols % 8 === 0,
+    grid: inputTiles(64, 32),
   },
   {
     name: "tile",
     code: inputTile,
     fits: (gpu, p) => hasTiles(gpu) && p.inner % 4 === 0 && p.cols % 8 === 0,
-    grid: inputTiles(64),
+    grid: inputTiles(64, 64),
   },
   { name: "elements", code: input, grid: (p) => [ceilDiv(p.inner, 64), p.rows, 1] },
 ];
@@ -37,14 +38,14 @@ export const weightVariants: readonly Variant<Names>[] = [
   {
     name: "subgroup",
     code: weightSubgroup,
-    fits: (gpu, p) => broadcasts(gpu) && p.cols % 4 === 0,
-    grid: weightTiles(32),
+    fits: (gpu, p) => broadcasts(gpu) && p.inner % 4 === 0 && p.cols % 4 === 0,
+    grid: weightTiles(64, 32),
   },
   {
     name: "tile",
     code: weightTile,
     fits: (gpu, p) => hasTiles(gpu) && p.inner % 4 === 0 && p.cols % 4 === 0,
-    grid: weightTiles(64),
+    grid: weightTiles(64, 64),
   },
   { name: "elements", code: weight, grid: (p) => [ceilDiv(p.cols, 64), p.inner + 1, p.count] },
 ];
