@@ -25,9 +25,13 @@ static uint32_t loss_tiles(const Step *step, uint32_t phase, const Worker *worke
   return ((const LossParams *)step->params)->rows;
 }
 
-/* z → e^(z − max) in place, for the largest z, which is returned; their sum. A block of nothing but −∞ weighs nothing. */
+/*
+ * z → e^(z − max) in place, for the largest z, which is returned; their sum. A block of nothing but −∞ weighs nothing.
+ * vexp makes a number of everything: NaN is looked for apart, and makes the sum NaN.
+ */
 static float exponentiate_block(float *z, uint32_t count, float *max) {
   vf best = splat(-FLT_MAX), total[2] = {0};
+  vi nan = {0};
   uint32_t i = 0;
   for (; i + VW <= count; i += VW) best = vmax(best, load(z + i));
   float highest = maximum(best);
@@ -35,18 +39,22 @@ static float exponentiate_block(float *z, uint32_t count, float *max) {
   for (i = 0; i + 2 * VW <= count; i += 2 * VW)
     UNROLL
     for (uint32_t j = 0; j < 2; j++) {
-      const vf e = vexp(load(z + i + j * VW) - highest);
+      const vf d = load(z + i + j * VW) - highest, e = vexp(d);
+      nan |= d != d;
       store(z + i + j * VW, e);
       total[j] += e;
     }
   float rest = 0;
   for (; i < count; i += VW) {
     const uint32_t n = min_u32(VW, count - i);
-    const vf e = vexp(load_up_to(z + i, n) - highest);
+    const vf d = load_up_to(z + i, n) - highest, e = vexp(d);
+    nan |= d != d;
     store_up_to(z + i, e, n);
     for (uint32_t j = 0; j < n; j++) rest += e[j];
   }
   *max = highest;
+  for (uint32_t j = 0; j < VW; j++)
+    if (nan[j]) return NAN;
   return sum(total[0] + total[1]) + rest;
 }
 
