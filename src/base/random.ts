@@ -1,15 +1,8 @@
 /** Counter-based random numbers: the value depends on (seed, counter) alone, so resuming needs no state. */
 
-/** High and low 32 bits of a 32 × 32 bit product. */
-function multiply(a: number, b: number): [high: number, low: number] {
-  const low = Math.imul(a, b) >>> 0;
-  const al = a & 0xffff;
-  const ah = a >>> 16;
-  const bl = b & 0xffff;
-  const bh = b >>> 16;
-  const mid = ah * bl + Math.floor((al * bl) / 65536);
-  const high = ah * bh + Math.floor(mid / 65536) + Math.floor(((mid % 65536) + al * bh) / 65536);
-  return [high >>> 0, low];
+/** High 32 bits of a product of which `low` are the low ones: the rounding of a · b, at most 2^11, is far below 2^31. */
+function high(a: number, b: number, low: number): number {
+  return Math.round((a * b - low) * 2 ** -32) >>> 0;
 }
 
 /**
@@ -22,12 +15,21 @@ export function philox(
   key: readonly [number, number],
   counter: readonly [number, number, number, number],
 ): [number, number, number, number] {
-  let [k0, k1] = [key[0] >>> 0, key[1] >>> 0];
-  let [c0, c1, c2, c3] = counter.map((c) => c >>> 0) as [number, number, number, number];
+  let k0 = key[0] >>> 0;
+  let k1 = key[1] >>> 0;
+  let c0 = counter[0] >>> 0;
+  let c1 = counter[1] >>> 0;
+  let c2 = counter[2] >>> 0;
+  let c3 = counter[3] >>> 0;
   for (let round = 0; round < 10; round++) {
-    const [h0, l0] = multiply(0xd2511f53, c0);
-    const [h1, l1] = multiply(0xcd9e8d57, c2);
-    [c0, c1, c2, c3] = [(h1 ^ c1 ^ k0) >>> 0, l1, (h0 ^ c3 ^ k1) >>> 0, l0];
+    const l0 = Math.imul(0xd2511f53, c0) >>> 0;
+    const l1 = Math.imul(0xcd9e8d57, c2) >>> 0;
+    const h0 = high(0xd2511f53, c0, l0);
+    const h1 = high(0xcd9e8d57, c2, l1);
+    c0 = (h1 ^ c1 ^ k0) >>> 0;
+    c1 = l1;
+    c2 = (h0 ^ c3 ^ k1) >>> 0;
+    c3 = l0;
     k0 = (k0 + 0x9e3779b9) >>> 0;
     k1 = (k1 + 0xbb67ae85) >>> 0;
   }
