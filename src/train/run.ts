@@ -208,14 +208,15 @@ export class TrainingRun {
     const stopped = () => signal?.aborted ?? false;
     for (;;) {
       const { step } = state;
-      const due = (every: number) => step % every === 0 || step === steps;
+      const over = step >= steps;
+      const due = (every: number) => step % every === 0 || over;
       if (state.validated < step && due(config.validateEvery)) await this.validate(stopped, onEvent);
       if (this.saved < step && (due(config.saveEvery) || stopped())) await this.save(onEvent);
-      stopwatch.lap(step, step === steps || stopped());
-      if (step === steps || stopped()) break;
+      stopwatch.lap(step, over || stopped());
+      if (over || stopped()) break;
       await this.advance(onEvent);
     }
-    return { end: state.step === steps ? "done" : "stopped", step: state.step, skipped: state.skipped };
+    return { end: state.step >= steps ? "done" : "stopped", step: state.step, skipped: state.skipped };
   }
 
   /** Lets go of the folder; the device stays open. */
