@@ -60,6 +60,8 @@ const largest = {
   seed_low: 2 ** 32 - 1,
   seed_high: 2 ** 32 - 1,
   stream: 2 ** 32 - 1,
+  dropout: 1,
+  capacity: 2 ** 32 - 1,
   scale: 1,
   aux: 1,
   add: 1,

@@ -7,7 +7,7 @@ export interface StepEvent {
   step: number;
   /** Tokens seen by the end of this step. */
   tokens: number;
-  /** Mean cross-entropy, nats a token; Σ of the MoE layers' balance losses; norm of the gradient before clipping. */
+  /** Mean cross-entropy, nats a token; Σ of the MoE layers' balance losses; norm of the gradient before clipping. In JSON, what is not finite is null. */
   loss: number;
   aux: number;
   norm: number;
