@@ -291,7 +291,7 @@ test("memory of moments: what is loaded is what was saved", async () => {
   for (const [what, source] of Object.entries({ weights, m, v }) as ["weights" | "m" | "v", typeof m][]) {
     engine.load(what, source);
     for await (const { name, pieces } of engine.stored(what)) {
-      const stored = Buffer.concat([...source.read(name)].map((piece) => Uint8Array.from(piece)));
+      const stored = Buffer.concat(Array.from(source.read(name), (piece) => Uint8Array.from(piece)));
       for await (const piece of pieces) expect(sha256(piece)).toBe(sha256(stored));
     }
   }
