@@ -40,8 +40,12 @@ export async function askChoice(message: string, choices: readonly Choice[]): Pr
   return answer;
 }
 
+/** A word as a shell reads it back. */
+export function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
 /** The command line that would have done without questions, for next time. */
 export function tellEquivalent(notes: Notes, words: readonly string[]): void {
-  const quote = (word: string) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
-  notes.tell(`same as: lola ${words.map(quote).join(" ")}`);
+  notes.tell(`same as: lola ${words.map(quoted).join(" ")}`);
 }

@@ -16,7 +16,7 @@ export const topics: readonly Topic[] = [
   3    a model or data file is corrupt, of the wrong format or version
   4    no usable device, out of memory, device lost
   5    stopped early on purpose; the run can be resumed
-  130  stopped by SIGINT (Ctrl-C); what was written stays
+  130  stopped by SIGINT (Ctrl-C); what was written stays, lola train saves
   143  stopped by SIGTERM`,
   },
   {
@@ -101,14 +101,34 @@ lola generate --jsonl, one object a line:
                token, logprob, experts (one for each MoE layer, for the token
                that was fed), top (with --logprobs)
   sample       event, sample, finish_reason, tokens, logprob
-  end          event, samples (count), timings`,
+  end          event, samples (count), timings
+
+lola train --json:
+  run          folder
+  end          done, or stopped by a signal
+  step, steps  done, of how many; skipped: left out, their gradient not finite
+  tokens, seconds
+  loss         of the last step, nats a token
+  bits_per_byte  of the last validation
+
+lola train --jsonl: start (with what --dry-run --json prints), then the lines of
+metrics.jsonl and speed.jsonl in snake_case as they come, save (a checkpoint is
+on the disk; best: its weights are the best so far), and end:
+  start        run, device, config, step, steps, parameters, memory, languages
+  step         step, tokens, loss, aux, norm, rate, entropy and share (largest)
+               of each MoE layer's load, bad (elements that are not finite)
+  validation   step, tokens, bits_per_byte, languages, load (by layer, expert)
+  speed        step, tokens_per_second, joules where the machine tells
+  save         step, best
+  end          as --json`,
   },
   {
     name: "streams",
     summary: "what goes to stdout and stderr",
     text: `stdout carries the result and nothing else. Notes, progress and questions go
 to stderr, and only where it is a terminal; in a pipe stderr stays empty
-unless something is wrong. --quiet silences notes in a terminal too.
+unless something is wrong. Only lola train, which takes hours, says there too
+what it begins with and how each validation went. --quiet silences all of it.
 
 "-" as an argument is stdin. --json prints one object; --jsonl one event a
 line. Questions are asked only if stdin and stderr are terminals, CI is not

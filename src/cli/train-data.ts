@@ -20,9 +20,11 @@ import { presetOf } from "./train-settings.ts";
 
 const cacheFolder = () => join(places().cache, "tokens");
 
-/** @throws LolaError, DataError as findSources */
-export function dataFiles(paths: readonly string[]): Promise<Source[]> {
-  return findSources(paths, cacheFolder());
+/** @throws LolaError, DataError as findSources; DataError where all files are empty */
+export async function dataFiles(paths: readonly string[]): Promise<Source[]> {
+  const sources = await findSources(paths, cacheFolder());
+  if (sources.some(({ bytes }) => bytes > 0)) return sources;
+  throw new DataError("data.empty", `${sources.map((s) => s.label).join(", ")}: empty`, "files with text");
 }
 
 /** The tokenizer of the model to start from, the one that was named, or one learnt from the data. */

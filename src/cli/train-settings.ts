@@ -32,7 +32,7 @@ export function presetOf(flags: Pick<TrainFlags, "preset">): Preset {
 /** @throws LolaError "usage" where flags contradict each other or cannot be */
 export function resolveSettings(flags: TrainFlags, basis: Basis): RunConfig {
   const preset = presetOf(flags);
-  const model = basis.model ?? newModel(flags, preset.sizes, basis.tokenizer);
+  const model = basis.model ? keptModel(flags, basis.model) : newModel(flags, preset.sizes, basis.tokenizer);
   const time = flags.context ?? model.context;
   if (time > model.context)
     throw new LolaError(
@@ -85,6 +85,17 @@ export function resolveSettings(flags: TrainFlags, basis: Basis): RunConfig {
     validateEvery,
     saveEvery: flags.saveEvery ?? validateEvery,
   };
+}
+
+/** The sizes of a model to start from cannot be others. @throws LolaError "usage" */
+function keptModel(flags: TrainFlags, model: ModelConfig): ModelConfig {
+  if (flags.tokenizer !== undefined)
+    throw new LolaError("usage", "--model and --tokenizer are two tokenizers", "one of them");
+  for (const size of ["vocabulary", "width", "layers", "heads", "inner", "experts"] as const) {
+    if (flags[size] === undefined || flags[size] === model[size]) continue;
+    throw new LolaError("usage", `--${size} ${flags[size]}: the model to start from has ${model[size]}`, "without it");
+  }
+  return model;
 }
 
 function newModel(flags: TrainFlags, preset: Sizes, tokenizer: Tokenizer): ModelConfig {

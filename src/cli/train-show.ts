@@ -2,6 +2,7 @@
 import type { LanguageShare } from "../data/sampling.ts";
 import type { RunConfig } from "../train/config.ts";
 import type { TrainingPlan } from "../train/plan.ts";
+import { quoted } from "./ask.ts";
 import { bytes, grouped, table } from "./style.ts";
 import { duration } from "./train-progress.ts";
 
@@ -44,7 +45,7 @@ export function shareTable(shares: readonly LanguageShare[], whole: boolean): st
     bytes(s.bytes),
     grouped(s.tokens),
     `${(100 * s.probability).toFixed(2)} %`,
-    s.epochs.toPrecision(3),
+    s.epochs < 10 ? s.epochs.toFixed(2) : grouped(Math.round(s.epochs)),
   ];
   const short = !whole && shares.length > most;
   const head = short ? shares.slice(0, most / 2) : shares;
@@ -78,16 +79,25 @@ export function facts({ config, parameters, steps, step, device, memory }: Plan)
     ],
     ...(step > 0 ? [["done", `${grouped(step)} steps`]] : []),
     ["learning rate", `${recipe.rate} to ${recipe.finalRate}, warm-up over ${grouped(recipe.warmup)} tokens`],
-    ["memory", memoryLine(memory)],
+    ...memoryRows(memory),
     ["device", `${device.kind}: ${device.name}`],
   ]);
 }
 
-function memoryLine({ total, available, parameters, gradients, moments, ...rest }: Plan["memory"]): string {
-  const { activations, logits, scratch, program } = rest;
-  const weights = `parameters ${bytes(parameters)}, gradients ${bytes(gradients)}, moments ${bytes(moments)}`;
-  const work = `activations ${bytes(activations)}, logits ${bytes(logits)}, scratch ${bytes(scratch)}, program ${bytes(program)}`;
-  return `${bytes(total)}${available === null ? "" : ` of ${bytes(available)}`}: ${weights}, ${work}`;
+/** All of it, and what it is for. */
+function memoryRows(memory: Plan["memory"]): [string, string][] {
+  const { total, available, parameters, gradients, moments, activations, logits, scratch, program } = memory;
+  const most = available === null ? "" : ` of ${bytes(available)}`;
+  return [
+    [
+      "memory",
+      `${bytes(total)}${most}: parameters ${bytes(parameters)}, gradients ${bytes(gradients)}, moments ${bytes(moments)},`,
+    ],
+    [
+      "",
+      `activations ${bytes(activations)}, logits ${bytes(logits)}, scratch ${bytes(scratch)}, program ${bytes(program)}`,
+    ],
+  ];
 }
 
 export function showResult(result: Plan | Training): string {
@@ -100,6 +110,6 @@ export function showResult(result: Plan | Training): string {
     ["time", duration(seconds)],
     ...(loss === null ? [] : [["loss", loss.toFixed(4)]]),
     ...(bitsPerByte === null ? [] : [["bits per byte", bitsPerByte.toFixed(4)]]),
-    ["try it", `lola generate -m ${run} "..."`],
+    ["try it", `lola generate -m ${quoted(run)} "..."`],
   ]);
 }

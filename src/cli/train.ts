@@ -6,6 +6,7 @@ import type { TrainingEvent } from "../train/events.ts";
 import { planTraining } from "../train/plan.ts";
 import { writeReport } from "../train/report.ts";
 import { readRun, stepsOf, TrainingRun, tokensOfStep } from "../train/run.ts";
+import { quoted } from "./ask.ts";
 import type { Context } from "./context.ts";
 import { toJson } from "./streams.ts";
 import type { Chosen } from "./train-ask.ts";
@@ -99,16 +100,19 @@ async function carryOut(
       if (event.event === "step") loss = event.loss;
       if (event.event === "validation") bitsPerByte = event.bitsPerByte;
       if (flags.jsonl) out.line(toJson(event));
-      if (event.event === "save" && !event.best) report = report.then(() => writeReport(folder, config, plan.languages));
+      if (event.event === "save" && !event.best)
+        report = report.then(() => writeReport(folder, config, plan.languages));
     };
     const started = performance.now();
-    const { end, step, skipped } = await run.train({ signal: context.cancellation(), onEvent });
+    const signal = context.cancellation();
+    signal.addEventListener("abort", () => notes.log("finishing the step and saving; once more leaves at once"));
+    const { end, step, skipped } = await run.train({ signal, onEvent });
     await report;
     notes.progress("");
     const seconds = (performance.now() - started) / 1000;
     const tokens = step * tokensOfStep(config);
     const result = { run: folder, end, step, steps: run.steps, skipped, tokens, seconds, loss, bitsPerByte };
-    if (end === "stopped") notes.log(`stopped and saved; to go on: lola train --resume ${folder}`);
+    if (end === "stopped") notes.log(`stopped and saved; to go on: lola train --resume ${quoted(folder)}`);
     if (flags.jsonl) out.line(toJson({ event: "end", ...result }));
     return result;
   } finally {

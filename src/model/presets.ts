@@ -18,7 +18,7 @@ export interface Preset {
   /** Share of activations dropped, and capacity of the experts, where the recipe has them. */
   dropout?: number;
   capacity?: number;
-  /** What it is for, in a line. */
+  /** Its size in words, and what it is for. */
   doc: string;
 }
 
@@ -30,25 +30,25 @@ export const presets = {
     ...usual,
     sizes: { vocabulary: 4096, context: 256, width: 128, layers: 4, heads: 4, inner: 512, experts: 16 },
     ...{ rate: 3e-3, batch: 16, microBatch: 16 },
-    doc: "a first try, minutes on a CPU",
+    doc: "5 million parameters, for a first try",
   },
   mini: {
     ...usual,
     sizes: { vocabulary: 16384, context: 256, width: 256, layers: 6, heads: 4, inner: 1024, experts: 16 },
     ...{ rate: 2e-3, batch: 32, microBatch: 16 },
-    doc: "hours on a CPU",
+    doc: "33 million parameters",
   },
   small: {
     ...usual,
     sizes: { vocabulary: 32768, context: 512, width: 512, layers: 8, heads: 8, inner: 2048, experts: 16 },
     ...{ rate: 1e-3, batch: 64, microBatch: 8 },
-    doc: "hours on a GPU",
+    doc: "168 million parameters",
   },
   "lola-v1": {
     sizes: { vocabulary: 100096, context: 2048, width: 2048, layers: 24, heads: 16, inner: 8192, experts: 16 },
     ...{ sigma: 0.01, rate: 2e-4, batch: 768, microBatch: 8, warmup: 0.1, decay: 0.8 },
     ...{ dropout: 0.1, capacity: 1 },
-    doc: "the published shape and recipe, 7.5 billion parameters",
+    doc: "7.5 billion parameters, the published shape and recipe",
   },
 } as const satisfies Record<string, Preset>;
 

@@ -3,6 +3,9 @@
 /** Okabe & Ito's palette, without the yellow that vanishes on white. */
 const palette = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"];
 
+/** Lines that colour tells apart. */
+export const mostLines = palette.length;
+
 export interface Series {
   name: string;
   /** (step, value), by step. */
@@ -51,15 +54,17 @@ function thinned(points: Series["points"]): Series["points"] {
   });
 }
 
-/** Running mean that forgets over a fiftieth of the line. */
+/** Running mean that forgets over a fiftieth of the line; what is not finite does not count. */
 export function smoothed(points: Series["points"]): Series["points"] {
   const keep = 1 - 1 / Math.max(1, points.length / 50);
   let [sum, weight] = [0, 0];
-  return points.map(([x, y]) => {
-    sum = keep * sum + y;
-    weight = keep * weight + 1;
-    return [x, sum / weight] as const;
-  });
+  return points
+    .filter(([, y]) => Number.isFinite(y))
+    .map(([x, y]) => {
+      sum = keep * sum + y;
+      weight = keep * weight + 1;
+      return [x, sum / weight] as const;
+    });
 }
 
 /** Lines over steps; values that are not finite are left out. */
@@ -85,6 +90,7 @@ export function lineChart(title: string, given: readonly Series[]): string {
   const below = ticks(x0, x1, 6).map(
     (x) => `<text x="${at(px(x))}" y="${height - 10}" text-anchor="middle">${short(x)}</text>`,
   );
+  below.push(`<text x="${box.left - 6}" y="${height - 10}" text-anchor="end">step</text>`);
   const colour = (i: number) =>
     palette[(series[i]!.faint ? 0 : series.slice(0, i).filter((s) => !s.faint).length) % palette.length]!;
   const lines = series.map(({ points, faint }, i) => {

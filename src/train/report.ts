@@ -4,7 +4,7 @@ import { saveFile } from "../base/atomic.ts";
 import { moeLayers } from "../checkpoint/config.ts";
 import type { LanguageShare } from "../data/sampling.ts";
 import { parameterCounts } from "../model/presets.ts";
-import { escapeHtml, heatMap, lineChart, short, smoothed } from "./charts.ts";
+import { escapeHtml, heatMap, lineChart, mostLines, type Series, short, smoothed } from "./charts.ts";
 import type { RunConfig } from "./config.ts";
 import type { SpeedEvent, StepEvent, TrainingEvent, ValidationEvent } from "./events.ts";
 import { runFiles } from "./folder.ts";
@@ -73,7 +73,7 @@ function summary(
   const facts: [string, string][] = [
     ["steps", count(last?.step ?? 0)],
     ["tokens", `${count(last?.tokens ?? 0)} of ${count(recipe.tokens)}`],
-    ["loss", last ? last.loss.toFixed(4) : "–"],
+    ["loss", Number.isFinite(last?.loss) ? last!.loss.toFixed(4) : "–"],
     [
       "bits per byte, held out",
       validations.length > 0 ? `${validations.at(-1)!.bitsPerByte.toFixed(4)}, best ${best.toFixed(4)}` : "–",
@@ -97,8 +97,7 @@ function curves(
 ): string[] {
   const of = (value: (e: StepEvent) => number) => steps.map((e) => [e.step, value(e)] as const);
   const layers = moeLayers(config.model);
-  const perLayer = (value: (e: StepEvent, i: number) => number) =>
-    layers.map((layer, i) => ({ name: `layer ${layer}`, points: smoothed(of((e) => value(e, i))) }));
+  const perLayer = (value: (e: StepEvent) => readonly number[]) => byLayer(layers, steps, value);
   const loss = of((e) => e.loss);
   return [
     lineChart("Training loss, nats a token", [
@@ -114,12 +113,30 @@ function curves(
     lineChart("Tokens a second", [{ name: "tokens a second", points: speeds.map((e) => [e.step, e.tokensPerSecond]) }]),
     lineChart(
       "Largest share of an expert",
-      perLayer((e, i) => e.share[i] ?? Number.NaN),
+      perLayer((e) => e.share),
     ),
     lineChart(
       `Entropy of the experts' load, ${short(Math.log(config.model.experts))} when even`,
-      perLayer((e, i) => e.entropy[i] ?? Number.NaN),
+      perLayer((e) => e.entropy),
     ),
+  ];
+}
+
+/** A smoothed line for each layer; of many layers the lowest, the mean and the highest. */
+function byLayer(
+  layers: readonly number[],
+  steps: readonly StepEvent[],
+  value: (e: StepEvent) => readonly number[],
+): Series[] {
+  const line = (name: string, of: (values: readonly number[]) => number) => ({
+    name,
+    points: smoothed(steps.map((e) => [e.step, of(value(e))] as const)),
+  });
+  if (layers.length <= mostLines) return layers.map((layer, i) => line(`layer ${layer}`, (v) => v[i] ?? Number.NaN));
+  return [
+    line("highest layer", (v) => Math.max(...v)),
+    line("mean", (v) => v.reduce((a, b) => a + b, 0) / v.length),
+    line("lowest layer", (v) => Math.min(...v)),
   ];
 }
 

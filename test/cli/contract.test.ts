@@ -23,10 +23,31 @@ const runs: Record<string, string[]> = {
   bench: ["bench", "tokenizer", "-m", model, "-f", join(root, "README.md"), "--rounds", "2"],
 };
 
-/** A folder that is not there yet, for each run of `lola export`. */
-let exports = 0;
-const lineOf = (name: string) =>
-  name === "export" ? ["export", model, "-o", join(home, `export-${exports++}`)] : runs[name]!;
+/** A model of a few hundred numbers, trained for two steps; quietly, since it tells in pipes too how far it is. */
+const training = [
+  ...[
+    "train",
+    join(root, "README.md"),
+    "-q",
+    "--device",
+    "reference",
+    "--width",
+    "8",
+    "--layers",
+    "2",
+    "--experts",
+    "2",
+  ],
+  ...["--vocabulary", "300", "--context", "8", "--batch", "2", "--tokens", "32"],
+];
+
+/** A folder that is not there yet, for each run of a command that makes one. */
+let folders = 0;
+const newFolder = () => join(home, `contract-${folders++}`);
+const lineOf = (name: string) => {
+  if (name === "export") return ["export", model, "-o", newFolder()];
+  return name === "train" ? [...training, "-o", newFolder()] : runs[name]!;
+};
 
 /** Only in need of the network, which tests of `src/checkpoint` stand in for. */
 const offline = commands.filter((c) => c.name !== "pull");
@@ -120,6 +141,8 @@ test("commands with missing choices do not ask without a terminal: exit 2 at onc
     ["generate"],
     ["completion"],
     ["tokenizer"],
+    ["train"],
+    ["train", "README.md"],
   ]) {
     const ran = await lola(args);
     expect(ran).toMatchObject({ code: 2, out: "" });
