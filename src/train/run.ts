@@ -1,5 +1,5 @@
 /** A training run in its folder: begun, stopped, resumed, to the end of its tokens. */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { removeLeftovers } from "../base/atomic.ts";
 import { DataError, LolaError } from "../base/errors.ts";
 import { sha256, xxh64 } from "../base/hash.ts";
@@ -150,6 +150,8 @@ export class TrainingRun {
         throw new LolaError("usage", `${folder} holds a training run already`, hint);
       }
       const { model, sigma, seed } = config;
+      if (existsSync(runFiles(folder).config))
+        throw new LolaError("usage", `${folder} has a config.json that is not a run's`, "another folder");
       checkSizes(config, data.tokenizer);
       const state: RunState = {
         ...{ step: 0, validated: 0, skipped: 0, bad: 0, best: undefined, metrics: 0 },

@@ -1,6 +1,15 @@
 /** A run in its folder: stopping and going on, steps that fail, what is refused. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LolaError } from "../../src/base/errors.ts";
@@ -217,7 +226,15 @@ describe("refused", () => {
 
   test("a folder with a run, and one without", async () => {
     expect(await failure(begin(done))).toMatchObject({ kind: "usage", hint: expect.stringContaining("--resume") });
-    expect(await failure(resume(newFolder()))).toMatchObject({ kind: "usage" });
+    const model = newFolder();
+    mkdirSync(model);
+    expect(await failure(resume(model))).toMatchObject({ kind: "usage" });
+    writeFileSync(join(model, "config.json"), "{}");
+    expect(await failure(begin(model))).toMatchObject({
+      kind: "usage",
+      message: expect.stringContaining("not a run's"),
+    });
+    expect(readdirSync(model)).toEqual(["config.json"]);
   });
 
   test("other data", async () => {
