@@ -47,7 +47,7 @@ export const dataFlags = {
     category: "Data",
   },
   cap: {
-    type: "integer",
+    type: "count",
     value: "BYTES",
     min: 1,
     doc: "a language with more text counts as no larger in the mix",

@@ -23,6 +23,8 @@ export type Flag = Common &
     | { type: "text"; value: string; default?: string; complete?: Completion }
     | { type: "choice"; value: string; choices: readonly string[]; default?: string }
     | { type: "integer" | "float"; value: string; default?: number; min?: number; max?: number }
+    /** A whole number that may be written with k, M, G or T: 20M. */
+    | { type: "count"; value: string; default?: number; min?: number }
     /** A 64-bit unsigned integer, kept exact. */
     | { type: "seed"; value: string }
     /** Text that may be given several times. */
@@ -41,7 +43,7 @@ export type Value<F extends Flag> = F extends { type: "flag" | "negated" }
     ? string[]
     : F extends { type: "seed" }
       ? bigint | undefined
-      : F extends { type: "integer" | "float" }
+      : F extends { type: "integer" | "float" | "count" }
         ? Optional<F, number>
         : F extends { type: "choice"; choices: readonly (infer C)[] }
           ? Optional<F, C>

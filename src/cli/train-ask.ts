@@ -44,7 +44,7 @@ export async function trainingChoices(context: Context<TrainFlags>): Promise<Cho
   if (args.length === 0 && tokens === undefined) {
     const offers = Object.entries(lengths).map(([value, { hint }]) => ({ value, hint }));
     tokens = lengths[await askChoice("How long is it to train?", offers)]?.tokens;
-    if (tokens !== undefined) more.push("--tokens", String(tokens));
+    if (tokens !== undefined) more.push("--tokens", `${tokens / 1e6}M`);
   }
   if (output === undefined && !flags.dryRun) {
     output = await askText("Which folder is the run to be in?", "run/");

@@ -1,6 +1,6 @@
 /** Where `lola train` begins: flags, data and model → settings and tokens; of a new run, or of one that goes on. */
 import { copyFileSync, readdirSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { LolaError } from "../base/errors.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import type { Source } from "../data/sources.ts";
@@ -12,7 +12,7 @@ import { type RunData, readRun } from "../train/run.ts";
 import type { Notes } from "./streams.ts";
 import { chooseTokenizer, dataFiles, dataTokens } from "./train-data.ts";
 import type { TrainFlags } from "./train-flags.ts";
-import { refuseChanges, resolveSettings } from "./train-settings.ts";
+import { checkFlags, refuseChanges, resolveSettings } from "./train-settings.ts";
 
 /** All that a run needs but a device. */
 export interface Beginning {
@@ -40,11 +40,12 @@ export async function beginning(
   { info }: Device,
   notes: Notes,
 ): Promise<Beginning> {
+  checkFlags(flags);
   const model = flags.model === undefined ? undefined : openSource(flags.model);
   const sources = await dataFiles(paths);
   const tokenizer = await chooseTokenizer(flags, sources, model, notes);
   const stdin = sources.find((source) => source.label === "stdin");
-  const kept = paths.map((path) => (path === "-" && stdin && folder !== undefined ? keptStdin(folder, stdin) : path));
+  const kept = paths.map((path) => resolve(path === "-" && stdin ? keptStdin(folder ?? "", stdin) : path));
   const basis = { tokenizer, model: model?.config, device: { kind: info.kind, name: info.name }, paths: kept };
   // The size of the data is known only when it is in tokens, and only the length of the run depends on it.
   const { eos } = resolveSettings(flags, { ...basis, languages: 1, tokens: 1 }).model;
@@ -54,7 +55,11 @@ export async function beginning(
   return { folder, config, data: { tokenizer, languages }, step: 0, model, stdin: stdin?.path };
 }
 
-/** A run that goes on. @throws LolaError "usage" where a flag or the data given says something else than the run */
+/**
+ * A run that goes on.
+ * @param paths where its data is now; none: where it was
+ * @throws LolaError "usage" where a flag says something else than the run
+ */
 export async function resumption(
   folder: string,
   paths: readonly string[],
@@ -64,13 +69,7 @@ export async function resumption(
 ): Promise<Beginning> {
   const { config, tokenizer, step } = readRun(folder);
   refuseChanges(flags, given, config);
-  if (paths.length > 0 && paths.join("\0") !== config.data.paths.join("\0"))
-    throw new LolaError(
-      "usage",
-      `--resume goes on with the run's own data, ${config.data.paths.join(" ")}`,
-      "without other data",
-    );
-  const sources = await dataFiles(config.data.paths);
+  const sources = await dataFiles(paths.length > 0 ? paths : config.data.paths);
   const languages = await dataTokens(sources, tokenizer, config.model.eos, config.data.validation, notes);
   return { folder, config, data: { tokenizer, languages }, step, model: undefined, stdin: undefined };
 }
@@ -82,7 +81,7 @@ function keptStdin(folder: string, { format }: Source): string {
 
 /** Puts stdin into the run's folder, so that it can be resumed. */
 export function keepStdin({ config, folder = "", stdin }: Beginning): void {
-  const target = config.data.paths.find((path) => path.startsWith(join(folder, "stdin.")));
+  const target = config.data.paths.find((path) => path.startsWith(resolve(folder, "stdin.")));
   if (stdin !== undefined && target !== undefined) copyFileSync(stdin, target);
 }
 

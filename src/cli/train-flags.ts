@@ -91,7 +91,7 @@ const model = {
 
 const recipe = {
   tokens: {
-    type: "integer",
+    type: "count",
     value: "N",
     min: 1,
     doc: "tokens to train on (default: 20 for each active parameter, at most 4 times the text)",
@@ -108,7 +108,7 @@ const recipe = {
     doc: "learning rate at the end (default: a tenth)",
     category: "Recipe",
   },
-  warmup: { type: "integer", value: "TOKENS", min: 0, doc: "until the peak (default: 2 %)", category: "Recipe" },
+  warmup: { type: "count", value: "TOKENS", min: 0, doc: "until the peak (default: 2 %)", category: "Recipe" },
   weightDecay: { type: "float", value: "W", default: 0.1, min: 0, doc: "on matrices only", category: "Recipe" },
   clip: {
     type: "float",

@@ -13,7 +13,7 @@ export function availableMemory({ kind, software }: Pick<DeviceInfo, "kind" | "s
 }
 
 /** @throws LolaError "device" with the numbers and the nearest setting that fits */
-export function refuseTooLarge({ config, memory }: Plan): void {
+export function refuseTooLarge({ config, memory }: Pick<Plan, "config" | "memory">): void {
   const { total, available } = memory;
   if (available === null || total <= available) return;
   const { parameters, gradients, moments } = memory;

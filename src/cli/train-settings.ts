@@ -98,11 +98,23 @@ function keptModel(flags: TrainFlags, model: ModelConfig): ModelConfig {
   return model;
 }
 
-function newModel(flags: TrainFlags, preset: Sizes, tokenizer: Tokenizer): ModelConfig {
+/** Refuses, before any data is read, what no data could make right. @throws LolaError "usage" */
+export function checkFlags(flags: TrainFlags): void {
+  const preset = presetOf(flags);
+  widthAndHeads(flags, preset.sizes);
+  batches(flags, preset);
+  capacity(flags, preset);
+}
+
+function widthAndHeads(flags: TrainFlags, preset: Sizes): Pick<ModelConfig, "width" | "heads"> {
   const width = flags.width ?? preset.width;
   const heads = flags.heads ?? (width === preset.width ? preset.heads : usualHeads(width));
-  if (width % heads !== 0)
-    throw new LolaError("usage", `--heads ${heads} do not divide a width of ${width}`, `--heads ${usualHeads(width)}`);
+  if (width % heads === 0) return { width, heads };
+  throw new LolaError("usage", `--heads ${heads} do not divide a width of ${width}`, `--heads ${usualHeads(width)}`);
+}
+
+function newModel(flags: TrainFlags, preset: Sizes, tokenizer: Tokenizer): ModelConfig {
+  const { width, heads } = widthAndHeads(flags, preset);
   const rows = flags.tokenizer === undefined ? undefined : flags.vocabulary;
   if (rows !== undefined && rows < tokenizer.size)
     throw new LolaError(

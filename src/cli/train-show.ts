@@ -18,6 +18,8 @@ export interface Plan {
   /** Bytes, and those that the machine has left; null where it does not tell. */
   memory: TrainingPlan & { available: number | null };
   languages: LanguageShare[];
+  /** Languages with held-out text, and all of that text. */
+  heldOut: { languages: number; documents: number; bytes: number };
 }
 
 /** How a run ended this time: what `lola train --json` prints, its keys in snake_case. */
@@ -63,7 +65,7 @@ function alignRight(rows: (string | number)[][]): string {
 }
 
 /** The sizes of a run in a few lines. */
-export function facts({ config, parameters, steps, step, device, memory }: Plan): string {
+export function facts({ config, parameters, steps, step, device, memory, heldOut }: Plan): string {
   const { model, shape, accumulate, recipe } = config;
   const { total, active } = parameters;
   const shapeOf = `width ${model.width}, ${model.layers} layers, ${model.heads} heads, ${model.experts} experts of ${model.inner}`;
@@ -79,9 +81,18 @@ export function facts({ config, parameters, steps, step, device, memory }: Plan)
     ],
     ...(step > 0 ? [["done", `${grouped(step)} steps`]] : []),
     ["learning rate", `${recipe.rate} to ${recipe.finalRate}, warm-up over ${grouped(recipe.warmup)} tokens`],
+    ["held out", heldOut.bytes > 0 ? heldOutLine(heldOut, config) : "nothing: no validation, no best checkpoint"],
     ...memoryRows(memory),
     ["device", `${device.kind}: ${device.name}`],
   ]);
+}
+
+function heldOutLine(
+  { languages, documents, bytes: size }: Plan["heldOut"],
+  { data, validateEvery }: RunConfig,
+): string {
+  const text = `${grouped(documents)} documents, ${bytes(size)}, in ${grouped(languages)} languages`;
+  return `${text}; at most ${data.windows} sequences of each, every ${grouped(validateEvery)} steps`;
 }
 
 /** All of it, and what it is for. */

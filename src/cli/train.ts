@@ -4,7 +4,7 @@ import type { Device } from "../device/device.ts";
 import { parameterCounts } from "../model/presets.ts";
 import type { TrainingEvent } from "../train/events.ts";
 import { planTraining } from "../train/plan.ts";
-import { writeReport } from "../train/report.ts";
+import { ReportWriter } from "../train/report.ts";
 import { readRun, stepsOf, TrainingRun, tokensOfStep } from "../train/run.ts";
 import { quoted } from "./ask.ts";
 import type { Context } from "./context.ts";
@@ -53,6 +53,7 @@ function engineFor({ flags, context }: Chosen): TrainFlags["device"] {
 }
 
 function planOf({ folder, config, data, step }: Beginning, { info }: Device): Plan {
+  const held = data.languages.map(({ validation }) => validation);
   return {
     run: folder ?? null,
     device: { kind: info.kind, name: info.name },
@@ -60,6 +61,11 @@ function planOf({ folder, config, data, step }: Beginning, { info }: Device): Pl
     parameters: parameterCounts(config.model),
     memory: { ...planTraining(config), available: availableMemory(info) },
     languages: languageShares(data.languages, config),
+    heldOut: {
+      languages: held.filter(({ documents }) => documents > 0).length,
+      documents: held.reduce((sum, { documents }) => sum + documents, 0),
+      bytes: held.reduce((sum, { bytes }) => sum + bytes, 0),
+    },
   };
 }
 
@@ -92,27 +98,24 @@ async function carryOut(
     keepStdin(begin);
     model?.close();
     const progress = new Progress(notes, run.steps);
+    const report = new ReportWriter(folder, config, plan.languages);
     let loss: number | null = null;
     let bitsPerByte: number | null = null;
-    let report = Promise.resolve();
     const onEvent = (event: TrainingEvent) => {
       progress.see(event);
       if (event.event === "step") loss = event.loss;
       if (event.event === "validation") bitsPerByte = event.bitsPerByte;
+      if (event.event === "save") report.saved();
       if (flags.jsonl) out.line(toJson(event));
-      if (event.event === "save" && !event.best)
-        report = report.then(() => writeReport(folder, config, plan.languages));
     };
     const started = performance.now();
     const signal = context.cancellation();
     signal.addEventListener("abort", () => notes.log("finishing the step and saving; once more leaves at once"));
-    const { end, step, skipped } = await run.train({ signal, onEvent });
-    await report;
-    notes.progress("");
+    const outcome = await run.train({ signal, onEvent }).finally(() => report.finish());
     const seconds = (performance.now() - started) / 1000;
-    const tokens = step * tokensOfStep(config);
-    const result = { run: folder, end, step, steps: run.steps, skipped, tokens, seconds, loss, bitsPerByte };
-    if (end === "stopped") notes.log(`stopped and saved; to go on: lola train --resume ${quoted(folder)}`);
+    const tokens = outcome.step * tokensOfStep(config);
+    const result = { run: folder, ...outcome, steps: run.steps, tokens, seconds, loss, bitsPerByte };
+    if (outcome.end === "stopped") notes.log(`stopped and saved; to go on: lola train --resume ${quoted(folder)}`);
     if (flags.jsonl) out.line(toJson({ event: "end", ...result }));
     return result;
   } finally {

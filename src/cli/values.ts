@@ -23,6 +23,8 @@ export function parseValue(flag: Flag, raw: string, name: string): string | numb
     }
     case "integer":
       return parseNumber(flag, raw, name, /^[+-]?\d+$/, "a whole number");
+    case "count":
+      return parseCount(flag, raw, name);
     case "float":
       return parseNumber(flag, raw, name, /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i, "a number");
     case "seed": {
@@ -51,6 +53,16 @@ function parseNumber(
     throw misuse(name, raw, kind + range);
   }
   return value;
+}
+
+const multiples: Record<string, number> = { "": 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12 };
+
+/** 1500, 20M, 2.5G. */
+function parseCount({ min = 0 }: { min?: number }, raw: string, name: string): number {
+  const [, digits, unit = ""] = /^(\d+(?:\.\d+)?)([kMGT]?)$/.exec(raw) ?? [];
+  const value = Number((Number(digits) * multiples[unit]!).toPrecision(15));
+  if (digits !== undefined && Number.isSafeInteger(value) && value >= min) return value;
+  throw misuse(name, raw, `a whole number of at least ${min}, as 1500 or 20M`);
 }
 
 function parseSwitch(raw: string, name: string): boolean {

@@ -18,7 +18,7 @@ export interface RunConfig {
   /** Engine and its name: equal bytes are promised on the same one only. */
   device: { kind: string; name: string };
   data: {
-    /** As given; "-" was kept as a file of the run. */
+    /** Absolute; stdin was kept as a file of the run. */
     paths: string[];
     /** Exponent of language sampling, bytes above which a language counts as no larger. */
     alpha: number;

@@ -18,12 +18,42 @@ export interface ReportData {
   shares: readonly LanguageShare[];
 }
 
-/** Writes the report of a run from its files. @throws LolaError "failed" when the disk refuses */
-export async function writeReport(folder: string, config: RunConfig, shares: readonly LanguageShare[]): Promise<void> {
-  const { metrics, speed, report } = runFiles(folder);
-  const events = [metrics, speed].flatMap(readEvents);
-  const page = renderReport({ name: folder, config, events, shares });
-  await saveFile(report, (output) => output.write(new TextEncoder().encode(page)));
+/** Shortest time between two reports, in ms: a long run's takes seconds to make. */
+const interval = 60_000;
+
+/** Writes the report of a run that goes on, from its files. */
+export class ReportWriter {
+  private written = Number.NEGATIVE_INFINITY;
+  private writing: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly folder: string,
+    private readonly config: RunConfig,
+    private readonly shares: readonly LanguageShare[],
+  ) {}
+
+  /** Told of each checkpoint: writes, unless it did a moment ago. */
+  saved(): void {
+    if (performance.now() - this.written < interval) return;
+    this.written = performance.now();
+    this.writing = this.writing.then(() => this.write());
+    // Told by `finish`.
+    this.writing.catch(() => {});
+  }
+
+  /** Writes the last one. @throws LolaError "failed" when the disk refuses */
+  async finish(): Promise<void> {
+    await this.writing;
+    await this.write();
+  }
+
+  private async write(): Promise<void> {
+    const { folder, config, shares } = this;
+    const { metrics, speed, report } = runFiles(folder);
+    const events = [metrics, speed].flatMap(readEvents);
+    const page = renderReport({ name: folder, config, events, shares });
+    await saveFile(report, (output) => output.write(new TextEncoder().encode(page)));
+  }
 }
 
 /** Whole lines of a file of events. */

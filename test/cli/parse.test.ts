@@ -15,6 +15,7 @@ const command: Command = defineCommand({
     stop: { type: "list", value: "TEXT", doc: "text" },
     temperature: { type: "float", value: "T", min: -5, max: 5, doc: "number" },
     maxTokens: { type: "integer", value: "N", short: "n", min: 0, doc: "number" },
+    size: { type: "count", value: "N", min: 2, doc: "many" },
     seed: { type: "seed", value: "S", doc: "64 bits" },
     device: { type: "choice", value: "D", choices: ["auto", "cpu"], doc: "engine" },
     greedy: { type: "flag", short: "g", doc: "switch" },
@@ -85,6 +86,12 @@ describe("values", () => {
     expect(given("--temperature", ".5")).toEqual({ temperature: 0.5 });
     for (const bad of ["", "abc", "1,5", "NaN", "Infinity", "6", "0x1"]) misuse(`--temperature=${bad}`);
     for (const bad of ["1.5", "1e3", "-1", "", "99999999999999999999"]) misuse(`--max-tokens=${bad}`);
+  });
+
+  test("counts may be written short, and must be whole", () => {
+    const counts = { "2": 2, "1500": 1500, "20M": 2e7, "2.5G": 2.5e9, "1.001k": 1001, "0.3T": 3e11 };
+    for (const [text, size] of Object.entries(counts)) expect(given("--size", text)).toEqual({ size });
+    for (const bad of ["", "1", "M", "1.5", "1e6", "-5", "20m", "20 M", "1.0001k", "99999T"]) misuse(`--size=${bad}`);
   });
 
   test("short flags: separate, attached, with =, in a row", () => {

@@ -71,10 +71,8 @@ test("two of batch, micro-batch and accumulate say the third", () => {
 test("a run that is too large is offered the nearest one that fits", () => {
   const hint = (available: number) => {
     const config = settings({});
-    const memory = { ...planTraining(config), available };
-    const plan = { run: null, device: basis.device, config, step: 0, steps: 1, languages: [], memory };
     try {
-      refuseTooLarge({ ...plan, parameters: parameterCounts(config.model) });
+      refuseTooLarge({ config, memory: { ...planTraining(config), available } });
       return undefined;
     } catch (error) {
       return (error as { hint: string }).hint;

@@ -139,7 +139,7 @@ describe("misuse", () => {
     [["--resume", "whole", "--lr", "0.5"], 2, "--lr 0.5 contradicts the run's 0.003"],
     [["--resume", "whole", "--width", "8", "--dry-run"], 0, ""],
     [["--resume", "whole", "--preset", "mini"], 2, "--preset is settled when a run begins"],
-    [["--resume", "whole", "README.md"], 2, "goes on with the run's own data"],
+    [["--resume", "whole", join(corpus, "swa.txt")], 3, "the data is not what whole began with"],
     [["--resume", "whole", "-o", "other"], 2, "--resume goes on in its own folder"],
     [["--resume", "nowhere"], 2, "nowhere holds no training run"],
     [[corpus, "-o", "whole"], 2, "whole holds a training run already"],

@@ -11,7 +11,7 @@ export const train = defineCommand({
   summary: "makes a model from text",
   examples: [
     { line: "lola train corpus/ -o run/", doc: "a small model of swa.txt, yor.jsonl, deu/..., with its own tokenizer" },
-    { line: "lola train corpus/ -o run/ --preset mini --tokens 50000000", doc: "larger, and for longer" },
+    { line: "lola train corpus/ -o run/ --preset mini --tokens 50M", doc: "larger, and for longer" },
     { line: "lola train --resume run/", doc: "go on where it stopped, as if it never had" },
     { line: "lola train corpus/ --preset small --dry-run", doc: "what it would take" },
     { line: "zcat news.jsonl.gz | lola train - -o run/ -m run1/ --lr 1e-4", doc: "piped text, from a model's weights" },
