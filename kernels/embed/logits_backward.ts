@@ -30,7 +30,7 @@ export const logitsBackward = defineKernel({
     [
       { rows: 1, width: 32, vocabulary: 1024, first: 0, count: 1024, at: 0, add: 0 },
       { rows: 65, width: 63, vocabulary: 131, first: 64, count: 67, at: 3, add: 1 },
-      { rows: 64, width: 64, vocabulary: 256, first: 0, count: 256, at: 64, add: 0 },
+      { rows: 64, width: 64, vocabulary: 256, first: 64, count: 132, at: 64, add: 0 },
       { rows: 17, width: 131, vocabulary: 65, first: 1, count: 63, at: 0, add: 0 },
     ].map((params) => ({
       label: `${params.rows} rows, ${params.first}…+${params.count} of ${params.vocabulary} × ${params.width}${params.add ? " add" : ""}`,

@@ -14,14 +14,12 @@ struct Params {
 
 override WTE_TYPE: u32 = 0; // 0 f32, 1 f16, 2 bf16
 
-@group(0) @binding(0) var<storage, read> dy: array<f32>; // [T, V]
+@group(0) @binding(0) var<storage, read> dy: array<vec4f>; // [T, V]
 @group(0) @binding(1) var<storage, read> wte: array<vec4u>; // [V part, C]
 @group(0) @binding(2) var<storage, read_write> dx: array<vec4f>; // [at + T, C]
 @group(0) @binding(3) var<uniform> params: Params;
 
 const ROWS = 64u;
-
-var<workgroup> results: array<vec4f, ROWS * 8>;
 
 // Elements 4 i … 4 i + 3 of wte.
 fn weights(i: u32) -> vec4f {
@@ -37,15 +35,45 @@ fn weights(i: u32) -> vec4f {
 }
 
 // Adds eight rows, the lanes' values of a, times a lane's four columns.
-fn products(sums: ptr<function, array<vec4f, 8>>, a: f32, columns: vec4f) {
-  sums[0] += subgroupBroadcast(a, 0) * columns;
-  sums[1] += subgroupBroadcast(a, 1) * columns;
-  sums[2] += subgroupBroadcast(a, 2) * columns;
-  sums[3] += subgroupBroadcast(a, 3) * columns;
-  sums[4] += subgroupBroadcast(a, 4) * columns;
-  sums[5] += subgroupBroadcast(a, 5) * columns;
-  sums[6] += subgroupBroadcast(a, 6) * columns;
-  sums[7] += subgroupBroadcast(a, 7) * columns;
+fn products(sums: ptr<function, array<vec4f, ROWS>>, row: u32, a: f32, columns: vec4f) {
+  sums[row] += subgroupBroadcast(a, 0) * columns;
+  sums[row + 1] += subgroupBroadcast(a, 1) * columns;
+  sums[row + 2] += subgroupBroadcast(a, 2) * columns;
+  sums[row + 3] += subgroupBroadcast(a, 3) * columns;
+  sums[row + 4] += subgroupBroadcast(a, 4) * columns;
+  sums[row + 5] += subgroupBroadcast(a, 5) * columns;
+  sums[row + 6] += subgroupBroadcast(a, 6) * columns;
+  sums[row + 7] += subgroupBroadcast(a, 7) * columns;
+}
+
+// Adds all rows.
+fn block(sums: ptr<function, array<vec4f, ROWS>>, low: vec4f, high: vec4f, columns: vec4f) {
+  products(sums, 0, low.x, columns);
+  products(sums, 8, low.y, columns);
+  products(sums, 16, low.z, columns);
+  products(sums, 24, low.w, columns);
+  products(sums, 32, high.x, columns);
+  products(sums, 40, high.y, columns);
+  products(sums, 48, high.z, columns);
+  products(sums, 56, high.w, columns);
+}
+
+// sums[r], by selections: an index that varies would put the sums in memory.
+fn pick(sums: ptr<function, array<vec4f, ROWS>>, r: u32) -> vec4f {
+  var rest: array<vec4f, 32>;
+  for (var i = 0u; i < 32; i++) {
+    rest[i] = select(sums[i], sums[i + 32], (r & 32) != 0);
+  }
+  for (var i = 0u; i < 16; i++) {
+    rest[i] = select(rest[i], rest[i + 16], (r & 16) != 0);
+  }
+  for (var i = 0u; i < 8; i++) {
+    rest[i] = select(rest[i], rest[i + 8], (r & 8) != 0);
+  }
+  for (var i = 0u; i < 4; i++) {
+    rest[i] = select(rest[i], rest[i + 4], (r & 4) != 0);
+  }
+  return select(select(rest[0], rest[2], (r & 2) != 0), select(rest[1], rest[3], (r & 2) != 0), (r & 1) != 0);
 }
 
 @compute @workgroup_size(8)
@@ -58,44 +86,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let c = group.x * 8 + lane;
   // Lanes and rows beyond the last repeat it, and do not store.
   let column = min(c, width - 1);
-  let last = params.rows - 1;
-  let r0 = min(begin + lane, last) * params.vocabulary + params.first;
-  let r1 = min(begin + lane + 8, last) * params.vocabulary + params.first;
-  let r2 = min(begin + lane + 16, last) * params.vocabulary + params.first;
-  let r3 = min(begin + lane + 24, last) * params.vocabulary + params.first;
-  let r4 = min(begin + lane + 32, last) * params.vocabulary + params.first;
-  let r5 = min(begin + lane + 40, last) * params.vocabulary + params.first;
-  let r6 = min(begin + lane + 48, last) * params.vocabulary + params.first;
-  let r7 = min(begin + lane + 56, last) * params.vocabulary + params.first;
-  var s0: array<vec4f, 8>;
-  var s1: array<vec4f, 8>;
-  var s2: array<vec4f, 8>;
-  var s3: array<vec4f, 8>;
-  var s4: array<vec4f, 8>;
-  var s5: array<vec4f, 8>;
-  var s6: array<vec4f, 8>;
-  var s7: array<vec4f, 8>;
-  for (var v = 0u; v < params.count; v++) {
-    let columns = weights(v * width + column);
-    products(&s0, dy[r0 + v], columns);
-    products(&s1, dy[r1 + v], columns);
-    products(&s2, dy[r2 + v], columns);
-    products(&s3, dy[r3 + v], columns);
-    products(&s4, dy[r4 + v], columns);
-    products(&s5, dy[r5 + v], columns);
-    products(&s6, dy[r6 + v], columns);
-    products(&s7, dy[r7 + v], columns);
-  }
-  // By way of workgroup memory, so that this loop is not unrolled: it would take long to compile.
-  for (var r = 0u; r < 8; r++) {
-    results[r * 8 + lane] = s0[r];
-    results[(r + 8) * 8 + lane] = s1[r];
-    results[(r + 16) * 8 + lane] = s2[r];
-    results[(r + 24) * 8 + lane] = s3[r];
-    results[(r + 32) * 8 + lane] = s4[r];
-    results[(r + 40) * 8 + lane] = s5[r];
-    results[(r + 48) * 8 + lane] = s6[r];
-    results[(r + 56) * 8 + lane] = s7[r];
+  let quads = params.vocabulary / 4;
+  let from_dy = params.first / 4;
+  let low = min(vec4u(begin + lane) + vec4u(0, 8, 16, 24), vec4u(params.rows - 1)) * quads + from_dy;
+  let high = min(vec4u(begin + lane) + vec4u(32, 40, 48, 56), vec4u(params.rows - 1)) * quads + from_dy;
+  var sums: array<vec4f, ROWS>;
+  for (var v = 0u; v < params.count / 4; v++) {
+    let i = low + v;
+    let j = high + v;
+    let a = transpose(mat4x4f(dy[i.x], dy[i.y], dy[i.z], dy[i.w]));
+    let b = transpose(mat4x4f(dy[j.x], dy[j.y], dy[j.z], dy[j.w]));
+    block(&sums, a[0], b[0], weights((4 * v + 0) * width + column));
+    block(&sums, a[1], b[1], weights((4 * v + 1) * width + column));
+    block(&sums, a[2], b[2], weights((4 * v + 2) * width + column));
+    block(&sums, a[3], b[3], weights((4 * v + 3) * width + column));
   }
   if (c >= width) {
     return;
@@ -103,7 +107,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let stop = min(begin + ROWS, params.rows);
   for (var t = begin; t < stop; t++) {
     let i = (params.at + t) * width + c;
-    let sum = results[(t - begin) * 8 + lane];
+    let sum = pick(&sums, t - begin);
     dx[i] = select(sum, dx[i] + sum, params.add == 1);
   }
 }

@@ -25,11 +25,12 @@ export const logitsVariants: readonly Variant<"rows" | "width" | "count">[] = [
   { name: "elements", code: elements, grid: (p) => [ceilDiv(p.count, 64), p.rows, 1] },
 ];
 
-export const logitsBackwardVariants: readonly Variant<"rows" | "width">[] = [
+export const logitsBackwardVariants: readonly Variant<"rows" | "width" | "vocabulary" | "first" | "count">[] = [
   {
     name: "subgroup",
     code: backwardSubgroup,
-    fits: (gpu, p) => broadcasts(gpu) && p.width % 4 === 0,
+    fits: (gpu, p) =>
+      broadcasts(gpu) && p.width % 8 === 0 && p.vocabulary % 4 === 0 && p.first % 4 === 0 && p.count % 4 === 0,
     grid: (p) => [ceilDiv(p.width, 32), ceilDiv(p.rows, 64), 1],
   },
   {

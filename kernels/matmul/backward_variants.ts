@@ -43,11 +43,11 @@ export const weightVariants: readonly Variant<"rows" | "inner" | "cols">[] = [
   { name: "elements", code: weight, grid: (p) => [ceilDiv(p.cols, 64), p.inner + 1, 1] },
 ];
 
-export const tableVariants: readonly Variant<"rows" | "width" | "count">[] = [
+export const tableVariants: readonly Variant<"rows" | "width" | "cols" | "first" | "count">[] = [
   {
     name: "subgroup",
     code: tableSubgroup,
-    fits: (gpu, p) => broadcasts(gpu) && p.width % 4 === 0,
+    fits: (gpu, p) => broadcasts(gpu) && p.width % 4 === 0 && p.cols % 4 === 0 && p.first % 4 === 0,
     grid: (p) => [ceilDiv(p.width, 32), ceilDiv(p.count, 64), 1],
   },
   {

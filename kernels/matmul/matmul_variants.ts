@@ -1,6 +1,7 @@
 /** WGSL variants of the matrix product, and how variants of its kin choose. */
 import { ceilDiv, type GpuTraits, type Variant } from "../kernel.ts";
 import elements from "./matmul_forward.wgsl" with { type: "text" };
+import block from "./matmul_forward_block.wgsl" with { type: "text" };
 import row from "./matmul_forward_row.wgsl" with { type: "text" };
 import subgroup from "./matmul_forward_subgroup.wgsl" with { type: "text" };
 import tile from "./matmul_forward_tile.wgsl" with { type: "text" };
@@ -9,6 +10,9 @@ type Shape = Record<"inner" | "cols", number>;
 
 /** From this many rows on, a weight that is loaded serves several of them. */
 const manyRows = 5;
+
+/** Rows of a workgroup that makes the most of each load, on a CPU adapter; with fewer, most of them would be idle. */
+const blockRows = 64;
 
 /** CPU adapters do best without workgroup memory, by broadcasts within subgroups of 8. */
 export function broadcasts({ software, subgroups }: GpuTraits): boolean {
@@ -48,6 +52,12 @@ export const matmulVariants: readonly Variant<"rows" | "inner" | "cols">[] = [
     fits: (gpu, p) => p.rows < manyRows && fitsRow(gpu, p),
     constants: rowConstants,
     grid: (p) => [ceilDiv(p.cols, rowColumns), p.rows, 1],
+  },
+  {
+    name: "block",
+    code: block,
+    fits: (gpu, p) => p.rows >= blockRows && fitsSubgroup(gpu, p),
+    grid: (p) => [ceilDiv(p.cols, 32), ceilDiv(p.rows, blockRows), 1],
   },
   { name: "subgroup", code: subgroup, fits: fitsSubgroup, grid: (p) => [ceilDiv(p.cols, 32), ceilDiv(p.rows, 8), 1] },
   { name: "tile", code: tile, fits: fitsTile, grid: (p) => [ceilDiv(p.cols, 64), ceilDiv(p.rows, 64), 1] },

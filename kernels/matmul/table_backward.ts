@@ -30,7 +30,7 @@ export const tableBackward = defineKernel({
     [
       { rows: 1, width: 32, cols: 16, first: 0, count: 16, at: 0, add: 0 },
       { rows: 65, width: 63, cols: 131, first: 64, count: 67, at: 3, add: 1 },
-      { rows: 64, width: 64, cols: 256, first: 0, count: 256, at: 64, add: 1 },
+      { rows: 64, width: 64, cols: 256, first: 64, count: 132, at: 64, add: 1 },
       { rows: 300, width: 131, cols: 65, first: 1, count: 63, at: 0, add: 0 },
     ].map((params) => ({
       label: `${params.rows} rows, ${params.first}…+${params.count} of ${params.cols} × ${params.width}${params.add ? " add" : ""}`,

@@ -12,25 +12,49 @@ struct Params {
   add: u32,
 }
 
-@group(0) @binding(0) var<storage, read> dy: array<f32>; // [T, N]
+@group(0) @binding(0) var<storage, read> dy: array<vec4f>; // [T, N]
 @group(0) @binding(1) var<storage, read> x: array<vec4f>; // [T, C]
 @group(0) @binding(2) var<storage, read_write> dw: array<vec4f>; // [N part, C]
 @group(0) @binding(3) var<uniform> params: Params;
 
 const ROWS = 64u;
 
-var<workgroup> results: array<vec4f, ROWS * 8>;
+// Adds four rows, the values of a, times a lane's four columns.
+fn products(sums: ptr<function, array<vec4f, ROWS>>, row: u32, a: vec4f, columns: vec4f) {
+  sums[row] += a.x * columns;
+  sums[row + 1] += a.y * columns;
+  sums[row + 2] += a.z * columns;
+  sums[row + 3] += a.w * columns;
+}
 
-// Adds eight rows, the lanes' values of a, times a lane's four columns.
-fn products(sums: ptr<function, array<vec4f, 8>>, a: f32, columns: vec4f) {
-  sums[0] += subgroupBroadcast(a, 0) * columns;
-  sums[1] += subgroupBroadcast(a, 1) * columns;
-  sums[2] += subgroupBroadcast(a, 2) * columns;
-  sums[3] += subgroupBroadcast(a, 3) * columns;
-  sums[4] += subgroupBroadcast(a, 4) * columns;
-  sums[5] += subgroupBroadcast(a, 5) * columns;
-  sums[6] += subgroupBroadcast(a, 6) * columns;
-  sums[7] += subgroupBroadcast(a, 7) * columns;
+// Adds 32 rows, the lanes' values of a.
+fn half(sums: ptr<function, array<vec4f, ROWS>>, row: u32, a: vec4f, columns: vec4f) {
+  products(sums, row, subgroupBroadcast(a, 0), columns);
+  products(sums, row + 4, subgroupBroadcast(a, 1), columns);
+  products(sums, row + 8, subgroupBroadcast(a, 2), columns);
+  products(sums, row + 12, subgroupBroadcast(a, 3), columns);
+  products(sums, row + 16, subgroupBroadcast(a, 4), columns);
+  products(sums, row + 20, subgroupBroadcast(a, 5), columns);
+  products(sums, row + 24, subgroupBroadcast(a, 6), columns);
+  products(sums, row + 28, subgroupBroadcast(a, 7), columns);
+}
+
+// sums[r], by selections: an index that varies would put the sums in memory.
+fn pick(sums: ptr<function, array<vec4f, ROWS>>, r: u32) -> vec4f {
+  var rest: array<vec4f, 32>;
+  for (var i = 0u; i < 32; i++) {
+    rest[i] = select(sums[i], sums[i + 32], (r & 32) != 0);
+  }
+  for (var i = 0u; i < 16; i++) {
+    rest[i] = select(rest[i], rest[i + 16], (r & 16) != 0);
+  }
+  for (var i = 0u; i < 8; i++) {
+    rest[i] = select(rest[i], rest[i + 8], (r & 8) != 0);
+  }
+  for (var i = 0u; i < 4; i++) {
+    rest[i] = select(rest[i], rest[i + 4], (r & 4) != 0);
+  }
+  return select(select(rest[0], rest[2], (r & 2) != 0), select(rest[1], rest[3], (r & 2) != 0), (r & 1) != 0);
 }
 
 @compute @workgroup_size(8)
@@ -43,45 +67,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let c = group.x * 8 + lane;
   // Lanes and rows beyond the last repeat it, and do not store.
   let column = min(c, width - 1);
-  let last = params.count - 1;
-  let r0 = min(begin + lane, last);
-  let r1 = min(begin + lane + 8, last);
-  let r2 = min(begin + lane + 16, last);
-  let r3 = min(begin + lane + 24, last);
-  let r4 = min(begin + lane + 32, last);
-  let r5 = min(begin + lane + 40, last);
-  let r6 = min(begin + lane + 48, last);
-  let r7 = min(begin + lane + 56, last);
-  var s0: array<vec4f, 8>;
-  var s1: array<vec4f, 8>;
-  var s2: array<vec4f, 8>;
-  var s3: array<vec4f, 8>;
-  var s4: array<vec4f, 8>;
-  var s5: array<vec4f, 8>;
-  var s6: array<vec4f, 8>;
-  var s7: array<vec4f, 8>;
+  let quads = params.cols / 4;
+  let last = (params.count - 1) / 4;
+  let low_quad = params.first / 4 + min(begin / 4 + lane, last);
+  let high_quad = params.first / 4 + min(begin / 4 + lane + 8, last);
+  var sums: array<vec4f, ROWS>;
   for (var t = 0u; t < params.rows; t++) {
-    let from_dy = t * params.cols + params.first;
     let columns = x[(params.at + t) * width + column];
-    products(&s0, dy[from_dy + r0], columns);
-    products(&s1, dy[from_dy + r1], columns);
-    products(&s2, dy[from_dy + r2], columns);
-    products(&s3, dy[from_dy + r3], columns);
-    products(&s4, dy[from_dy + r4], columns);
-    products(&s5, dy[from_dy + r5], columns);
-    products(&s6, dy[from_dy + r6], columns);
-    products(&s7, dy[from_dy + r7], columns);
-  }
-  // By way of workgroup memory, so that this loop is not unrolled: it would take long to compile.
-  for (var r = 0u; r < 8; r++) {
-    results[r * 8 + lane] = s0[r];
-    results[(r + 8) * 8 + lane] = s1[r];
-    results[(r + 16) * 8 + lane] = s2[r];
-    results[(r + 24) * 8 + lane] = s3[r];
-    results[(r + 32) * 8 + lane] = s4[r];
-    results[(r + 40) * 8 + lane] = s5[r];
-    results[(r + 48) * 8 + lane] = s6[r];
-    results[(r + 56) * 8 + lane] = s7[r];
+    half(&sums, 0, dy[t * quads + low_quad], columns);
+    half(&sums, 32, dy[t * quads + high_quad], columns);
   }
   if (c >= width) {
     return;
@@ -89,7 +83,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let stop = min(begin + ROWS, params.count);
   for (var r = begin; r < stop; r++) {
     let i = r * width + c;
-    let sum = results[(r - begin) * 8 + lane];
+    let sum = pick(&sums, r - begin);
     dw[i] = select(sum, dw[i] + sum, params.add == 1);
   }
 }

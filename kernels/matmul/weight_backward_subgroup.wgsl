@@ -17,18 +17,42 @@ struct Params {
 
 const ROWS = 64u;
 
-var<workgroup> results: array<vec4f, ROWS * 8>;
+// Adds four rows, the values of a, times a lane's four columns.
+fn products(sums: ptr<function, array<vec4f, ROWS>>, row: u32, a: vec4f, columns: vec4f) {
+  sums[row] += a.x * columns;
+  sums[row + 1] += a.y * columns;
+  sums[row + 2] += a.z * columns;
+  sums[row + 3] += a.w * columns;
+}
 
-// Adds eight rows, the values of a and b, times a lane's four columns.
-fn products(sums: ptr<function, array<vec4f, 8>>, a: vec4f, b: vec4f, columns: vec4f) {
-  sums[0] += a.x * columns;
-  sums[1] += a.y * columns;
-  sums[2] += a.z * columns;
-  sums[3] += a.w * columns;
-  sums[4] += b.x * columns;
-  sums[5] += b.y * columns;
-  sums[6] += b.z * columns;
-  sums[7] += b.w * columns;
+// Adds 32 rows, the lanes' values of a.
+fn half(sums: ptr<function, array<vec4f, ROWS>>, row: u32, a: vec4f, columns: vec4f) {
+  products(sums, row, subgroupBroadcast(a, 0), columns);
+  products(sums, row + 4, subgroupBroadcast(a, 1), columns);
+  products(sums, row + 8, subgroupBroadcast(a, 2), columns);
+  products(sums, row + 12, subgroupBroadcast(a, 3), columns);
+  products(sums, row + 16, subgroupBroadcast(a, 4), columns);
+  products(sums, row + 20, subgroupBroadcast(a, 5), columns);
+  products(sums, row + 24, subgroupBroadcast(a, 6), columns);
+  products(sums, row + 28, subgroupBroadcast(a, 7), columns);
+}
+
+// sums[r], by selections: an index that varies would put the sums in memory.
+fn pick(sums: ptr<function, array<vec4f, ROWS>>, r: u32) -> vec4f {
+  var rest: array<vec4f, 32>;
+  for (var i = 0u; i < 32; i++) {
+    rest[i] = select(sums[i], sums[i + 32], (r & 32) != 0);
+  }
+  for (var i = 0u; i < 16; i++) {
+    rest[i] = select(rest[i], rest[i + 16], (r & 16) != 0);
+  }
+  for (var i = 0u; i < 8; i++) {
+    rest[i] = select(rest[i], rest[i + 8], (r & 8) != 0);
+  }
+  for (var i = 0u; i < 4; i++) {
+    rest[i] = select(rest[i], rest[i + 4], (r & 4) != 0);
+  }
+  return select(select(rest[0], rest[2], (r & 2) != 0), select(rest[1], rest[3], (r & 2) != 0), (r & 1) != 0);
 }
 
 @compute @workgroup_size(8)
@@ -44,39 +68,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let quads = params.inner / 4;
   let low_quad = min(begin / 4 + lane, quads - 1);
   let high_quad = min(begin / 4 + lane + 8, quads - 1);
-  var s0: array<vec4f, 8>;
-  var s1: array<vec4f, 8>;
-  var s2: array<vec4f, 8>;
-  var s3: array<vec4f, 8>;
-  var s4: array<vec4f, 8>;
-  var s5: array<vec4f, 8>;
-  var s6: array<vec4f, 8>;
-  var s7: array<vec4f, 8>;
+  var sums: array<vec4f, ROWS>;
   var bias = vec4f();
   for (var t = 0u; t < params.rows; t++) {
     let columns = dy[t * cols + column];
-    let low = x[t * quads + low_quad];
-    let high = x[t * quads + high_quad];
-    products(&s0, subgroupBroadcast(low, 0), subgroupBroadcast(low, 1), columns);
-    products(&s1, subgroupBroadcast(low, 2), subgroupBroadcast(low, 3), columns);
-    products(&s2, subgroupBroadcast(low, 4), subgroupBroadcast(low, 5), columns);
-    products(&s3, subgroupBroadcast(low, 6), subgroupBroadcast(low, 7), columns);
-    products(&s4, subgroupBroadcast(high, 0), subgroupBroadcast(high, 1), columns);
-    products(&s5, subgroupBroadcast(high, 2), subgroupBroadcast(high, 3), columns);
-    products(&s6, subgroupBroadcast(high, 4), subgroupBroadcast(high, 5), columns);
-    products(&s7, subgroupBroadcast(high, 6), subgroupBroadcast(high, 7), columns);
+    half(&sums, 0, x[t * quads + low_quad], columns);
+    half(&sums, 32, x[t * quads + high_quad], columns);
     bias += columns;
-  }
-  // By way of workgroup memory, so that this loop is not unrolled: it would take long to compile.
-  for (var r = 0u; r < 8; r++) {
-    results[r * 8 + lane] = s0[r];
-    results[(r + 8) * 8 + lane] = s1[r];
-    results[(r + 16) * 8 + lane] = s2[r];
-    results[(r + 24) * 8 + lane] = s3[r];
-    results[(r + 32) * 8 + lane] = s4[r];
-    results[(r + 40) * 8 + lane] = s5[r];
-    results[(r + 48) * 8 + lane] = s6[r];
-    results[(r + 56) * 8 + lane] = s7[r];
   }
   if (n >= cols) {
     return;
@@ -86,7 +84,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let stop = min(begin + ROWS, params.inner);
   for (var k = begin; k < stop; k++) {
     let i = at + k * panel;
-    let sum = results[(k - begin) * 8 + lane];
+    let sum = pick(&sums, k - begin);
     dw[i] = select(sum, dw[i] + sum, params.add == 1);
   }
   if (begin == 0) {

@@ -22,8 +22,6 @@ override W_TYPE: u32 = 0; // 0 f32, 1 f16, 2 bf16
 
 const ROWS = 64u;
 
-var<workgroup> results: array<vec4f, ROWS * 8>;
-
 // Elements 4 i … 4 i + 3 of w.
 fn weights(i: u32) -> vec4f {
   if (W_TYPE == 0) {
@@ -51,15 +49,41 @@ fn tile(index: u32) -> vec2u {
 }
 
 // Adds eight rows, the lanes' values of a, times a lane's four columns.
-fn products(sums: ptr<function, array<vec4f, 8>>, a: f32, columns: vec4f) {
-  sums[0] += subgroupBroadcast(a, 0) * columns;
-  sums[1] += subgroupBroadcast(a, 1) * columns;
-  sums[2] += subgroupBroadcast(a, 2) * columns;
-  sums[3] += subgroupBroadcast(a, 3) * columns;
-  sums[4] += subgroupBroadcast(a, 4) * columns;
-  sums[5] += subgroupBroadcast(a, 5) * columns;
-  sums[6] += subgroupBroadcast(a, 6) * columns;
-  sums[7] += subgroupBroadcast(a, 7) * columns;
+fn products(sums: ptr<function, array<vec4f, ROWS>>, row: u32, a: f32, columns: vec4f) {
+  sums[row] += subgroupBroadcast(a, 0) * columns;
+  sums[row + 1] += subgroupBroadcast(a, 1) * columns;
+  sums[row + 2] += subgroupBroadcast(a, 2) * columns;
+  sums[row + 3] += subgroupBroadcast(a, 3) * columns;
+  sums[row + 4] += subgroupBroadcast(a, 4) * columns;
+  sums[row + 5] += subgroupBroadcast(a, 5) * columns;
+  sums[row + 6] += subgroupBroadcast(a, 6) * columns;
+  sums[row + 7] += subgroupBroadcast(a, 7) * columns;
+}
+
+// Adds 32 rows.
+fn half(sums: ptr<function, array<vec4f, ROWS>>, row: u32, a: vec4f, columns: vec4f) {
+  products(sums, row, a.x, columns);
+  products(sums, row + 8, a.y, columns);
+  products(sums, row + 16, a.z, columns);
+  products(sums, row + 24, a.w, columns);
+}
+
+// sums[r], by selections: an index that varies would put the sums in memory.
+fn pick(sums: ptr<function, array<vec4f, ROWS>>, r: u32) -> vec4f {
+  var rest: array<vec4f, 32>;
+  for (var i = 0u; i < 32; i++) {
+    rest[i] = select(sums[i], sums[i + 32], (r & 32) != 0);
+  }
+  for (var i = 0u; i < 16; i++) {
+    rest[i] = select(rest[i], rest[i + 16], (r & 16) != 0);
+  }
+  for (var i = 0u; i < 8; i++) {
+    rest[i] = select(rest[i], rest[i + 8], (r & 8) != 0);
+  }
+  for (var i = 0u; i < 4; i++) {
+    rest[i] = select(rest[i], rest[i + 4], (r & 4) != 0);
+  }
+  return select(select(rest[0], rest[2], (r & 2) != 0), select(rest[1], rest[3], (r & 2) != 0), (r & 1) != 0);
 }
 
 @compute @workgroup_size(8)
@@ -76,63 +100,32 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let panel = select(quads, 16, quads % 16 == 0);
   // Lanes and rows beyond the last repeat it, and do not store.
   let from_w = (found.x - params.first) * params.inner * quads + min(k, inner - 1) * 4 * panel;
-  let last = end - 1;
-  let r0 = min(begin + lane, last) * quads;
-  let r1 = min(begin + lane + 8, last) * quads;
-  let r2 = min(begin + lane + 16, last) * quads;
-  let r3 = min(begin + lane + 24, last) * quads;
-  let r4 = min(begin + lane + 32, last) * quads;
-  let r5 = min(begin + lane + 40, last) * quads;
-  let r6 = min(begin + lane + 48, last) * quads;
-  let r7 = min(begin + lane + 56, last) * quads;
-  var s0: array<vec4f, 8>;
-  var s1: array<vec4f, 8>;
-  var s2: array<vec4f, 8>;
-  var s3: array<vec4f, 8>;
-  var s4: array<vec4f, 8>;
-  var s5: array<vec4f, 8>;
-  var s6: array<vec4f, 8>;
-  var s7: array<vec4f, 8>;
+  let low = min(vec4u(begin + lane) + vec4u(0, 8, 16, 24), vec4u(end - 1)) * quads;
+  let high = min(vec4u(begin + lane) + vec4u(32, 40, 48, 56), vec4u(end - 1)) * quads;
+  // An expert's last tile may skip its upper half.
+  let whole = end - begin > 32;
+  var sums: array<vec4f, ROWS>;
   for (var n = 0u; n < quads; n++) {
     let at = from_w + n / panel * panel * params.inner + n % panel;
-    let w0 = weights(at);
-    let w1 = weights(at + panel);
-    let w2 = weights(at + 2 * panel);
-    let w3 = weights(at + 3 * panel);
-    let a0 = dy[r0 + n];
-    let a1 = dy[r1 + n];
-    let a2 = dy[r2 + n];
-    let a3 = dy[r3 + n];
-    let a4 = dy[r4 + n];
-    let a5 = dy[r5 + n];
-    let a6 = dy[r6 + n];
-    let a7 = dy[r7 + n];
-    for (var c = 0u; c < 4; c++) {
-      let columns = vec4f(w0[c], w1[c], w2[c], w3[c]);
-      products(&s0, a0[c], columns);
-      products(&s1, a1[c], columns);
-      products(&s2, a2[c], columns);
-      products(&s3, a3[c], columns);
-      products(&s4, a4[c], columns);
-      products(&s5, a5[c], columns);
-      products(&s6, a6[c], columns);
-      products(&s7, a7[c], columns);
+    let b = transpose(mat4x4f(weights(at), weights(at + panel), weights(at + 2 * panel), weights(at + 3 * panel)));
+    let i = low + n;
+    let a = transpose(mat4x4f(dy[i.x], dy[i.y], dy[i.z], dy[i.w]));
+    half(&sums, 0, a[0], b[0]);
+    half(&sums, 0, a[1], b[1]);
+    half(&sums, 0, a[2], b[2]);
+    half(&sums, 0, a[3], b[3]);
+    if (whole) {
+      let j = high + n;
+      let c = transpose(mat4x4f(dy[j.x], dy[j.y], dy[j.z], dy[j.w]));
+      half(&sums, 32, c[0], b[0]);
+      half(&sums, 32, c[1], b[1]);
+      half(&sums, 32, c[2], b[2]);
+      half(&sums, 32, c[3], b[3]);
     }
-  }
-  // By way of workgroup memory, so that this loop is not unrolled: it would take long to compile.
-  for (var r = 0u; r < 8; r++) {
-    results[r * 8 + lane] = s0[r];
-    results[(r + 8) * 8 + lane] = s1[r];
-    results[(r + 16) * 8 + lane] = s2[r];
-    results[(r + 24) * 8 + lane] = s3[r];
-    results[(r + 32) * 8 + lane] = s4[r];
-    results[(r + 40) * 8 + lane] = s5[r];
-    results[(r + 48) * 8 + lane] = s6[r];
-    results[(r + 56) * 8 + lane] = s7[r];
   }
   let stop = min(begin + ROWS, end);
   for (var i = begin; i < stop && k < inner; i++) {
-    let sum = results[(i - begin) * 8 + lane];
+    let sum = pick(&sums, i - begin);
     if (params.scatter == 1) {
       dx[order[i] * inner + k] += sum;
     } else {

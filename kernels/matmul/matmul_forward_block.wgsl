@@ -1,0 +1,130 @@
+// 64 × 32 of y a subgroup of 8: by broadcasts, 8 values of x and 4 of w that a lane loads make 256 products. For CPU
+// adapters, where a load costs as much as dozens of products and workgroup memory saves nothing.
+enable subgroups;
+
+struct Params {
+  rows: u32,
+  inner: u32,
+  cols: u32,
+  gelu: u32,
+  add: u32,
+}
+
+override W_TYPE: u32 = 0; // 0 f32, 1 f16, 2 bf16
+
+@group(0) @binding(0) var<storage, read> x: array<vec4f>; // [T, K]
+@group(0) @binding(1) var<storage, read> w: array<vec4u>; // [K, N] in panels
+@group(0) @binding(2) var<storage, read> b: array<vec4f>; // [N]
+@group(0) @binding(3) var<storage, read_write> y: array<vec4f>; // [T, N]
+@group(0) @binding(4) var<uniform> params: Params;
+
+const ROWS = 64u;
+
+// Elements 4 i … 4 i + 3 of w.
+fn weights(i: u32) -> vec4f {
+  if (W_TYPE == 0) {
+    return bitcast<vec4f>(w[i]);
+  }
+  let pair = w[i / 2];
+  let words = select(pair.xy, pair.zw, (i & 1) == 1);
+  if (W_TYPE == 1) {
+    return vec4f(unpack2x16float(words.x), unpack2x16float(words.y));
+  }
+  return bitcast<vec4f>(vec4u(words.x << 16, words.x & 0xffff0000, words.y << 16, words.y & 0xffff0000));
+}
+
+fn gelu(x: vec4f) -> vec4f {
+  // tanh is ±1 in f32 beyond 10, and some drivers return NaN for large arguments.
+  let u = clamp(x * 0.7978845608 * (1 + 0.044715 * x * x), vec4f(-10), vec4f(10));
+  return 0.5 * x * (1 + tanh(u));
+}
+
+fn store(t: u32, n: u32, product: vec4f) {
+  let sum = product + b[n];
+  let i = t * (params.cols / 4) + n;
+  if (params.add == 1) {
+    y[i] += sum;
+  } else if (params.gelu == 1) {
+    y[i] = gelu(sum);
+  } else {
+    y[i] = sum;
+  }
+}
+
+// Adds eight rows, the lanes' values of a, times a lane's four columns.
+fn products(sums: ptr<function, array<vec4f, ROWS>>, row: u32, a: f32, columns: vec4f) {
+  sums[row] += subgroupBroadcast(a, 0) * columns;
+  sums[row + 1] += subgroupBroadcast(a, 1) * columns;
+  sums[row + 2] += subgroupBroadcast(a, 2) * columns;
+  sums[row + 3] += subgroupBroadcast(a, 3) * columns;
+  sums[row + 4] += subgroupBroadcast(a, 4) * columns;
+  sums[row + 5] += subgroupBroadcast(a, 5) * columns;
+  sums[row + 6] += subgroupBroadcast(a, 6) * columns;
+  sums[row + 7] += subgroupBroadcast(a, 7) * columns;
+}
+
+// Adds all rows.
+fn block(sums: ptr<function, array<vec4f, ROWS>>, low: vec4f, high: vec4f, columns: vec4f) {
+  products(sums, 0, low.x, columns);
+  products(sums, 8, low.y, columns);
+  products(sums, 16, low.z, columns);
+  products(sums, 24, low.w, columns);
+  products(sums, 32, high.x, columns);
+  products(sums, 40, high.y, columns);
+  products(sums, 48, high.z, columns);
+  products(sums, 56, high.w, columns);
+}
+
+// sums[r], by selections: an index that varies would put the sums in memory.
+fn pick(sums: ptr<function, array<vec4f, ROWS>>, r: u32) -> vec4f {
+  var rest: array<vec4f, 32>;
+  for (var i = 0u; i < 32; i++) {
+    rest[i] = select(sums[i], sums[i + 32], (r & 32) != 0);
+  }
+  for (var i = 0u; i < 16; i++) {
+    rest[i] = select(rest[i], rest[i + 16], (r & 16) != 0);
+  }
+  for (var i = 0u; i < 8; i++) {
+    rest[i] = select(rest[i], rest[i + 8], (r & 8) != 0);
+  }
+  for (var i = 0u; i < 4; i++) {
+    rest[i] = select(rest[i], rest[i + 4], (r & 4) != 0);
+  }
+  return select(select(rest[0], rest[2], (r & 2) != 0), select(rest[1], rest[3], (r & 2) != 0), (r & 1) != 0);
+}
+
+@compute @workgroup_size(8)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let begin = group.y * ROWS;
+  let end = params.rows;
+  if (begin >= end) {
+    return;
+  }
+  let cols = params.cols / 4;
+  let panel = select(cols, 16, cols % 16 == 0);
+  let n = group.x * 8 + lane;
+  // Lanes and rows beyond the last repeat it, and do not store.
+  let column = min(n, cols - 1);
+  let from_w = (column / panel) * params.inner * panel + column % panel;
+  let quads = params.inner / 4;
+  let low = min(vec4u(begin + lane) + vec4u(0, 8, 16, 24), vec4u(end - 1)) * quads;
+  let high = min(vec4u(begin + lane) + vec4u(32, 40, 48, 56), vec4u(end - 1)) * quads;
+  var sums: array<vec4f, ROWS>;
+  for (var k = 0u; k < quads; k++) {
+    let i = low + k;
+    let j = high + k;
+    let a = transpose(mat4x4f(x[i.x], x[i.y], x[i.z], x[i.w]));
+    let b = transpose(mat4x4f(x[j.x], x[j.y], x[j.z], x[j.w]));
+    block(&sums, a[0], b[0], weights(from_w + (4 * k + 0) * panel));
+    block(&sums, a[1], b[1], weights(from_w + (4 * k + 1) * panel));
+    block(&sums, a[2], b[2], weights(from_w + (4 * k + 2) * panel));
+    block(&sums, a[3], b[3], weights(from_w + (4 * k + 3) * panel));
+  }
+  if (n >= cols) {
+    return;
+  }
+  let stop = min(begin + ROWS, end);
+  for (var i = begin; i < stop; i++) {
+    store(i, n, pick(&sums, i - begin));
+  }
+}
