@@ -36,7 +36,7 @@ typedef struct {
 
 /*
  * Head of the step's shared scratch, followed by the blocks and the packed rows. `own`: each tile packs the rows of A
- * that it needs, KC columns at a time; worth it unless tiles are narrow or very many share their rows.
+ * that it needs, KC columns at a time; worth it where A is beyond L2, tiles are not narrow and few share their rows.
  */
 typedef struct {
   uint32_t blocks, panel_block, own;
@@ -80,7 +80,8 @@ static uint32_t gemm_tiles(const Gemm *g, uint32_t phase, const Worker *w) {
     uint32_t width = PANEL_BLOCK;
     while (width > PAIR && blocking->blocks * ceil_div(panels, width) < 4 * w->threads) width /= 2;
     blocking->panel_block = width;
-    blocking->own = width >= PANEL_BLOCK / 2 && panels <= 8 * PANEL_BLOCK;
+    const int large = (uint64_t)g->rows * g->inner >= 1 << 20;
+    blocking->own = large && width >= PANEL_BLOCK / 2 && panels <= 8 * PANEL_BLOCK;
     return blocking->own ? 0 : blocking->blocks * ceil_div(longest, KC);
   }
   return blocking->blocks * ceil_div(panels, blocking->panel_block);
@@ -184,12 +185,13 @@ static void gemm_tile(const Step *step, const Gemm *g, uint32_t phase, uint32_t 
   }
   const uint32_t first = part * blocking->panel_block, total = ceil_div(g->cols, PANEL);
   const uint32_t last = min_u32(total, first + blocking->panel_block);
+  const uint32_t col = first * PANEL, cols = min_u32(g->cols, last * PANEL) - col, width = (last - first) * PANEL;
   const size_t size = g->type == F32 ? 4 : 2, pitch = panel_at(g, 1, 0);
   const void *b = gemm_matrix(g, &block);
   float *c = (float *)w->own, *buffer = c + (ROW_BLOCK + 1) * TILE_COLS, *own = buffer + 2 * KC * PANEL;
-  float *sums = c + block.rows * TILE_COLS;
+  float *sums = c + block.rows * width;
   const int sum = g->sums && block.row == 0;
-  memset(c, 0, 4ull * (block.rows + sum) * TILE_COLS);
+  memset(c, 0, 4ull * (block.rows + sum) * width);
   const uint32_t heights = ceil_div(block.rows, MR);
   /* A that fits L2 whole lets each panel of B stream once; otherwise B goes by blocks of KC rows. */
   const uint32_t span = !blocking->own && (size_t)block.rows * block.inner <= 1 << 17 ? block.inner : KC;
@@ -201,10 +203,11 @@ static void gemm_tile(const Step *step, const Gemm *g, uint32_t phase, uint32_t 
     for (uint32_t p = first; p < last; p += PAIR)
       for (uint32_t k0 = outer; k0 < end; k0 += KC) {
         const uint32_t k1 = min_u32(end, k0 + KC), pairs = min_u32(PAIR, last - p);
-        /* Next: further down the panels, the panels beside them, or those of the next span. */
-        const size_t next = k1 < end          ? panel_at(g, p, k1)
-                            : p + PAIR < last ? panel_at(g, p + PAIR, outer)
-                                              : panel_at(g, first, end);
+        /* Next: further down the panels, the panels beside them, those of the next span, or of the next tile. */
+        const size_t next = k1 < end            ? panel_at(g, p, k1)
+                            : p + PAIR < last   ? panel_at(g, p + PAIR, outer)
+                            : end < block.inner ? panel_at(g, first, end)
+                                                : panel_at(g, last, 0);
         const Ahead ahead = ahead_of(g, heights, k1 - k0);
         Panels panels = {.stride = PANEL, .step = ahead.step};
         for (uint32_t j = 0; j < pairs; j++) {
@@ -215,22 +218,22 @@ static void gemm_tile(const Step *step, const Gemm *g, uint32_t phase, uint32_t 
         for (uint32_t i = 0; i < heights; i++) {
           const uint32_t row = panel_row(block.rows, heights, i), mr = panel_row(block.rows, heights, i + 1) - row;
           const float *a = packed + (size_t)row * inner + (size_t)(k0 - from) * mr;
-          float *to = c + row * TILE_COLS + (p - first) * PANEL;
-          if (i < ahead.passes) micro_stream(mr, pairs, k1 - k0, a, &panels, to, TILE_COLS);
-          else micro_packed(mr, pairs, k1 - k0, a, &panels, to, TILE_COLS);
+          float *to = c + row * width + (p - first) * PANEL;
+          if (i < ahead.passes) micro_stream(mr, pairs, k1 - k0, a, &panels, to, width);
+          else micro_packed(mr, pairs, k1 - k0, a, &panels, to, width);
           for (uint32_t j = 0; j < pairs && i < ahead.passes; j++) panels.next[j] += ahead.advance;
         }
       }
   }
-  const uint32_t col = first * PANEL, cols = min_u32(g->cols, last * PANEL) - col;
   for (uint32_t r = 0; r < block.rows; r++)
-    g->finish(step, block.group, block.row + r, col, cols, c + r * TILE_COLS);
+    g->finish(step, block.group, block.row + r, col, cols, c + r * width);
   if (sum) g->finish(step, block.group, g->rows, col, cols, sums);
 }
 
-/* to[cols] = or += sums. */
-static void finish_row(float *to, uint32_t cols, const float *sums, int add) {
+/* to[cols] = or += sums. Rows of C are `stride` floats apart; one further down is asked for. */
+static void finish_row(float *to, size_t stride, uint32_t cols, const float *sums, int add) {
   for (uint32_t i = 0; i < cols; i += VW) {
+    __builtin_prefetch(to + 4 * stride + i, 1);
     const uint32_t n = min_u32(VW, cols - i);
     if (n == VW) store(to + i, add ? load(to + i) + load(sums + i) : load(sums + i));
     else store_part(to + i, add ? load_part(to + i, n) + load(sums + i) : load(sums + i), n);

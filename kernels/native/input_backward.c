@@ -24,7 +24,7 @@ static void input_finish(const Step *step, uint32_t group, uint32_t row, uint32_
   float *dx = (float *)step->bind[INPUT_DX].data + at;
   (void)group;
   if (!p->gelu) {
-    finish_row(dx, cols, sums, 0);
+    finish_row(dx, p->inner, cols, sums, 0);
     return;
   }
   const float *u = (const float *)step->bind[INPUT_U].data + at;
@@ -40,14 +40,14 @@ static void expert_input_finish(const Step *step, uint32_t group, uint32_t row, 
   const ExpertInputParams *p = (const ExpertInputParams *)step->params;
   const uint32_t to = p->scatter ? ((const uint32_t *)step->bind[EXPERT_INPUT_ORDER].data)[row] : row;
   (void)group;
-  finish_row((float *)step->bind[EXPERT_INPUT_DX].data + (size_t)to * p->inner + col, cols, sums, p->scatter);
+  finish_row((float *)step->bind[EXPERT_INPUT_DX].data + (size_t)to * p->inner + col, p->inner, cols, sums, p->scatter);
 }
 
 static void hidden_finish(const Step *step, uint32_t group, uint32_t row, uint32_t col, uint32_t cols,
                           const float *sums) {
   const HiddenParams *p = (const HiddenParams *)step->params;
   (void)group;
-  finish_row((float *)step->bind[HIDDEN_DX].data + ((size_t)p->at + row) * p->width + col, cols, sums, p->add);
+  finish_row((float *)step->bind[HIDDEN_DX].data + ((size_t)p->at + row) * p->width + col, p->width, cols, sums, p->add);
 }
 
 static Gemm input_gemm(const Step *step) {

@@ -17,6 +17,7 @@ static void matmul_finish(const Step *step, uint32_t group, uint32_t row, uint32
   for (uint32_t i = 0; i < cols; i += VW) {
     const uint32_t n = min_u32(VW, cols - i);
     const int whole = n == VW;
+    __builtin_prefetch(y + 4 * p->cols + i, 1);
     vf v = load(sums + i) + (whole ? load(bias + i) : load_part(bias + i, n));
     if (p->gelu) v = vgelu(v);
     if (p->add) v = (whole ? load(y + i) : load_part(y + i, n)) + v;

@@ -18,6 +18,7 @@ static void up_finish(const Step *step, uint32_t group, uint32_t row, uint32_t c
   float *h = (float *)step->bind[UP_H].data + (size_t)row * p->cols + col;
   for (uint32_t i = 0; i < cols; i += VW) {
     const uint32_t n = min_u32(VW, cols - i);
+    __builtin_prefetch(h + 4 * p->cols + i, 1);
     vf v = load(sums + i) + (n == VW ? load(bias + i) : load_part(bias + i, n));
     if (p->gelu) v = vgelu(v);
     if (n == VW) store(h + i, v);

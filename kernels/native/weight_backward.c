@@ -21,14 +21,14 @@ enum { TABLE_DY, TABLE_X, TABLE_DW };
 static void finish_panels(float *matrix, uint32_t inner, uint32_t row, uint32_t col, uint32_t cols, const float *sums,
                           int add) {
   for (uint32_t i = 0; i < cols; i += PANEL)
-    finish_row(matrix + ((size_t)(col + i) * inner + (size_t)row * PANEL), PANEL, sums + i, add);
+    finish_row(matrix + ((size_t)(col + i) * inner + (size_t)row * PANEL), PANEL, PANEL, sums + i, add);
 }
 
 static void weight_finish(const Step *step, uint32_t group, uint32_t row, uint32_t col, uint32_t cols,
                           const float *sums) {
   const WeightParams *p = (const WeightParams *)step->params;
   (void)group;
-  if (row == p->inner) finish_row((float *)step->bind[WEIGHT_DB].data + col, cols, sums, p->add);
+  if (row == p->inner) finish_row((float *)step->bind[WEIGHT_DB].data + col, 0, cols, sums, p->add);
   else finish_panels(step->bind[WEIGHT_DW].data, p->inner, row, col, cols, sums, p->add);
 }
 
@@ -36,7 +36,7 @@ static void expert_weight_finish(const Step *step, uint32_t group, uint32_t row,
                                  const float *sums) {
   const ExpertWeightParams *p = (const ExpertWeightParams *)step->params;
   float *dw = step->bind[EXPERT_WEIGHT_DW].data, *db = step->bind[EXPERT_WEIGHT_DB].data;
-  if (row == p->inner) finish_row(db + ((size_t)p->first + group) * p->cols + col, cols, sums, p->add);
+  if (row == p->inner) finish_row(db + ((size_t)p->first + group) * p->cols + col, 0, cols, sums, p->add);
   else {
     dw += (size_t)group * ceil_div(p->cols, PANEL) * PANEL * p->inner;
     finish_panels(dw, p->inner, row, col, cols, sums, p->add);
@@ -47,7 +47,7 @@ static void table_finish(const Step *step, uint32_t group, uint32_t row, uint32_
                          const float *sums) {
   const TableParams *p = (const TableParams *)step->params;
   (void)group;
-  finish_row((float *)step->bind[TABLE_DW].data + (size_t)row * p->width + col, cols, sums, p->add);
+  finish_row((float *)step->bind[TABLE_DW].data + (size_t)row * p->width + col, p->width, cols, sums, p->add);
 }
 
 static Gemm weight_gemm(const Step *step) {

@@ -65,19 +65,22 @@ test("grouped matmul: an expert with several blocks of rows, others with one to 
   });
 });
 
-test("matmul backward: several blocks of rows, of inner length and of columns", async () => {
-  const params = { rows: 530, inner: 300, cols: 290, gelu: 1, add: 1 };
-  const x = uniform(1, [params.rows, params.inner]);
-  const dy = uniform(2, [params.rows, params.cols]);
-  const matrix = uniform(3, [params.inner, params.cols]);
-  const label = "530 × 300 × 290";
+/** Above 2²⁰ elements of rows, tiles pack their own. */
+test.each([
+  ["several blocks of rows, of inner length and of columns", 330, 300, 290],
+  ["many rows", 4100, 40, 290],
+])("matmul backward: %s", async (_, rows, inner, cols) => {
+  const params = { rows, inner, cols, gelu: 1, add: 1 };
+  const x = uniform(1, [rows, inner]);
+  const dy = uniform(2, [rows, cols]);
+  const matrix = uniform(3, [inner, cols]);
+  const label = `${rows} × ${inner} × ${cols}`;
   await agrees(inputBackward, { label, params, tensors: { dy, w: matrix, u: x, dx: x } });
-  const db = uniform(4, [params.cols]);
-  await agrees(weightBackward, { label, params, tensors: { x, dy, dw: matrix, db } });
+  await agrees(weightBackward, { label, params, tensors: { x, dy, dw: matrix, db: uniform(4, [cols]) } });
 });
 
-test("experts' weights: one with several blocks of rows, others with none to twenty", async () => {
-  const counts = [1, 0, 2, 300, 13, 20, 0];
+test("experts' weights: one with several blocks of rows, others with none to a hundred", async () => {
+  const counts = [1, 0, 2, 3400, 13, 100, 0];
   const { start } = grouped(
     counts.flatMap((n, e) => Array<number>(n).fill(e)),
     counts.length,
