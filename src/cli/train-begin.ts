@@ -46,7 +46,12 @@ export async function beginning(
   const tokenizer = await chooseTokenizer(flags, sources, model, notes);
   const stdin = sources.find((source) => source.label === "stdin");
   const kept = paths.map((path) => resolve(path === "-" && stdin ? keptStdin(folder ?? "", stdin) : path));
-  const basis = { tokenizer, model: model?.config, device: { kind: info.kind, name: info.name }, paths: kept };
+  const basis = {
+    tokenizer,
+    model: model?.config,
+    device: { kind: info.kind, name: info.name, software: info.software },
+    paths: kept,
+  };
   // The size of the data is known only when it is in tokens, and only the length of the run depends on it.
   const { eos } = resolveSettings(flags, { ...basis, languages: 1, tokens: 1 }).model;
   const languages = await dataTokens(sources, tokenizer, eos, flags.validation, notes);
@@ -101,7 +106,9 @@ export function checkFolder(folder: string): void {
   try {
     names = readdirSync(folder);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOTDIR") throw new LolaError("usage", `${folder} is a file`, "another name");
+    if (code !== "ENOENT") throw error;
   }
   // What a beginning that was interrupted has left does no harm.
   const foreign = names.find((name) => !name.startsWith(".") && !own.includes(name));

@@ -12,7 +12,7 @@ export interface Basis {
   tokenizer: Tokenizer;
   /** Of the model to start from. */
   model: ModelConfig | undefined;
-  device: { kind: string; name: string };
+  device: RunConfig["device"];
   /** Files of the data. */
   paths: string[];
   /** Languages, and tokens to train on. */

@@ -48,7 +48,8 @@ export async function train(chosen: Chosen): Promise<Plan | Training> {
 /** A run that goes on does so on its own engine, unless another is asked for. */
 function engineFor({ flags, context }: Chosen): TrainFlags["device"] {
   if (flags.resume === undefined || context.origins.get("device") !== "default") return flags.device;
-  const { kind } = readRun(flags.resume).config.device;
+  const { kind, software } = readRun(flags.resume).config.device;
+  if (kind === "gpu") return software ? "software" : "auto";
   return kind === "cpu" || kind === "reference" ? kind : "auto";
 }
 

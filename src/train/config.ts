@@ -15,8 +15,8 @@ export interface RunConfig {
   sigma: number;
   /** 64-bit, decimal. */
   seed: string;
-  /** Engine and its name: equal bytes are promised on the same one only. */
-  device: { kind: string; name: string };
+  /** Engine, its name, whether the processor does its work: equal bytes are promised on the same one only. */
+  device: { kind: string; name: string; software: boolean };
   data: {
     /** Absolute; stdin was kept as a file of the run. */
     paths: string[];

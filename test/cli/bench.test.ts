@@ -29,6 +29,18 @@ test("kernels are chosen by a part of their name", async () => {
   expect(ran.err).toContain("norm/norm_forward");
 });
 
+test("training steps of a random model are timed", async () => {
+  const shape = ["--shape", "16-2-2-32-64-2", "--batch", "2", "--context", "8", "--vocabulary", "70"];
+  const ran = await lola(["bench", "train", ...shape, "--steps", "2", "--device", "reference", "--json"]);
+  expect(ran).toMatchObject({ code: 0, err: "" });
+  const { model, training } = JSON.parse(ran.out);
+  expect(model.name).toBe("random 16-2-2-32-64-2, vocabulary 70, batch 2 × 8");
+  expect(training.tokens).toBe(16);
+  // 6 · (2 · (4 · 16² + 2 · 16 · 32) + 2 · 16 + 70 · 16) · 16 + 3 · 4 · 2 · 2 · 8² · 16
+  expect(training.flops).toBe(6 * (2 * 2048 + 32 + 1120) * 16 + 49152);
+  expect(training.flops_per_cpu_second).toBeGreaterThan(0);
+});
+
 test("what cannot be measured is misuse", async () => {
   const model = join(root, "../shared/fixtures/tiny-lola");
   for (const args of [
@@ -37,6 +49,8 @@ test("what cannot be measured is misuse", async () => {
     ["generate", "--shape", "32-4-2-64-100-3", "-m", model],
     ["generate", "-m", model, "--prompt", "60", "-n", "30", "--device", "reference"],
     ["machine", "--device", "software"],
+    ["train", "--preset", "nano", "--shape", "16-2-2-32-64-2"],
+    ["train", "-m", model],
     ["generate", "extra"],
     ["tokenizer", "-m", model],
   ]) {

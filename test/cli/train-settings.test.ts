@@ -14,7 +14,7 @@ import { planTraining } from "../../src/train/plan.ts";
 
 const tokenizer = new Tokenizer(await trainTokenizer([{ text: "watu wote", weight: 1 }], { vocabulary: 262 }));
 const basis: Basis = {
-  ...{ tokenizer, model: undefined, device: { kind: "cpu", name: "x" }, paths: ["corpus"] },
+  ...{ tokenizer, model: undefined, device: { kind: "cpu", name: "x", software: true }, paths: ["corpus"] },
   ...{ languages: 100, tokens: 10_000_000 },
 };
 

@@ -144,6 +144,7 @@ describe("misuse", () => {
     [["--resume", "nowhere"], 2, "nowhere holds no training run"],
     [[corpus, "-o", "whole"], 2, "whole holds a training run already"],
     [[corpus, "-o", "corpus"], 2, "corpus is not empty: it holds swa.txt"],
+    [[corpus, "-o", join(corpus, "swa.txt")], 2, "swa.txt is a file"],
     [["none", "-o", "x"], 2, "none: no such file or folder"],
     [[corpus, "-o", "x", "--heads", "3"], 2, "--heads 3 do not divide a width of 128"],
     [[corpus, "-o", "x", "--batch", "16", "--micro-batch", "5"], 2, "does not divide a batch of 16"],

@@ -16,7 +16,7 @@ const config: RunConfig = {
     ...{ weightDecay: 0.1, clip: 1, balance: 0.01 },
   },
   shape: { batch: 2, time: 8, recompute: false, dropout: 0 },
-  ...{ accumulate: 1, sigma: 0.02, seed: "1", device: { kind: "cpu", name: "<b>fast</b>" } },
+  ...{ accumulate: 1, sigma: 0.02, seed: "1", device: { kind: "cpu", name: "<b>fast</b>", software: true } },
   data: { paths: ["corpus"], alpha: 0.3, validation: 0.02, windows: 2 },
   ...{ validateEvery: 10, saveEvery: 10 },
 };

@@ -35,7 +35,7 @@ export function tinyRun(changes: Partial<RunConfig> = {}): RunConfig {
     accumulate: 2,
     sigma: 0.02,
     seed: "7",
-    device: { kind: "cpu", name: "test" },
+    device: { kind: "cpu", name: "test", software: true },
     data: { paths: ["a.txt", "b.txt"], alpha: 0.5, validation: 0.1, windows: 3 },
     validateEvery: 8,
     saveEvery: 5,
