@@ -87,6 +87,7 @@ const folds: Record<string, string> = {
   ayr: "aym",
   fuc: "ful",
   fuf: "ful",
+  fuv: "ful",
   als: "sqi",
   src: "srd",
   quz: "que",

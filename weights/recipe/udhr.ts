@@ -48,13 +48,17 @@ export function paragraphsOf(html: string): string[] {
     .filter(Boolean);
 }
 
-/** The declaration to take where a language has several in one script. */
+/** The declaration to take where a language has several in one script: the one in the corpus's spelling or standard. */
 const preferred: Record<string, string | null> = {
   deu: "deu_1996",
+  // The other one is in capitals, without the hooked letters that the corpus has.
+  ful: "fuv",
   oci: "lnc",
   que: "quz",
+  roh: "roh_rumgr",
   ron: "ron_2006",
   swa: "swh",
+  tso: "tso_ZW",
   // The package has it in simplified characters, the corpus in traditional ones.
   yue: null,
   zho: "cmn_hans",
