@@ -56,5 +56,6 @@ export const tableVariants: readonly Variant<"rows" | "width" | "cols" | "first"
     fits: (gpu, p) => hasTiles(gpu) && p.width % 4 === 0,
     grid: (p) => [ceilDiv(p.width, 64), ceilDiv(p.count, 64), 1],
   },
-  { name: "elements", code: table, grid: (p) => [ceilDiv(p.width, 64), p.count, 1] },
+  // A vocabulary may have more rows than a grid.
+  { name: "elements", code: table, grid: (p) => [ceilDiv(p.count, 64), p.width, 1] },
 ];

@@ -63,16 +63,12 @@ fn products(sums: ptr<function, array<vec4f, ROWS>>, row: u32, a: f32, columns: 
   sums[row + 7] += subgroupBroadcast(a, 7) * columns;
 }
 
-// Adds all rows.
-fn block(sums: ptr<function, array<vec4f, ROWS>>, low: vec4f, high: vec4f, columns: vec4f) {
-  products(sums, 0, low.x, columns);
-  products(sums, 8, low.y, columns);
-  products(sums, 16, low.z, columns);
-  products(sums, 24, low.w, columns);
-  products(sums, 32, high.x, columns);
-  products(sums, 40, high.y, columns);
-  products(sums, 48, high.z, columns);
-  products(sums, 56, high.w, columns);
+// Adds 32 rows.
+fn half(sums: ptr<function, array<vec4f, ROWS>>, row: u32, a: vec4f, columns: vec4f) {
+  products(sums, row, a.x, columns);
+  products(sums, row + 8, a.y, columns);
+  products(sums, row + 16, a.z, columns);
+  products(sums, row + 24, a.w, columns);
 }
 
 // sums[r], by selections: an index that varies would put the sums in memory.
@@ -109,16 +105,26 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let quads = params.inner / 4;
   let low = min(vec4u(begin + lane) + vec4u(0, 8, 16, 24), vec4u(end - 1)) * quads;
   let high = min(vec4u(begin + lane) + vec4u(32, 40, 48, 56), vec4u(end - 1)) * quads;
+  // The last rows may skip the upper half.
+  let whole = end - begin > 32;
   var sums: array<vec4f, ROWS>;
   for (var k = 0u; k < quads; k++) {
+    let at = from_w + 4 * k * panel;
+    let b = mat4x4f(weights(at), weights(at + panel), weights(at + 2 * panel), weights(at + 3 * panel));
     let i = low + k;
-    let j = high + k;
     let a = transpose(mat4x4f(x[i.x], x[i.y], x[i.z], x[i.w]));
-    let b = transpose(mat4x4f(x[j.x], x[j.y], x[j.z], x[j.w]));
-    block(&sums, a[0], b[0], weights(from_w + (4 * k + 0) * panel));
-    block(&sums, a[1], b[1], weights(from_w + (4 * k + 1) * panel));
-    block(&sums, a[2], b[2], weights(from_w + (4 * k + 2) * panel));
-    block(&sums, a[3], b[3], weights(from_w + (4 * k + 3) * panel));
+    half(&sums, 0, a[0], b[0]);
+    half(&sums, 0, a[1], b[1]);
+    half(&sums, 0, a[2], b[2]);
+    half(&sums, 0, a[3], b[3]);
+    if (whole) {
+      let j = high + k;
+      let c = transpose(mat4x4f(x[j.x], x[j.y], x[j.z], x[j.w]));
+      half(&sums, 32, c[0], b[0]);
+      half(&sums, 32, c[1], b[1]);
+      half(&sums, 32, c[2], b[2]);
+      half(&sums, 32, c[3], b[3]);
+    }
   }
   if (n >= cols) {
     return;

@@ -11,7 +11,7 @@ type Shape = Record<"inner" | "cols", number>;
 /** From this many rows on, a weight that is loaded serves several of them. */
 const manyRows = 5;
 
-/** Rows of a workgroup that makes the most of each load, on a CPU adapter; with fewer, most of them would be idle. */
+/** Rows of a block on a CPU adapter; where not even half of it is full, smaller ones do better. */
 const blockRows = 64;
 
 /** CPU adapters do best without workgroup memory, by broadcasts within subgroups of 8. */
@@ -56,7 +56,7 @@ export const matmulVariants: readonly Variant<"rows" | "inner" | "cols">[] = [
   {
     name: "block",
     code: block,
-    fits: (gpu, p) => p.rows >= blockRows && fitsSubgroup(gpu, p),
+    fits: (gpu, p) => 2 * p.rows >= blockRows && fitsSubgroup(gpu, p),
     grid: (p) => [ceilDiv(p.cols, 32), ceilDiv(p.rows, blockRows), 1],
   },
   { name: "subgroup", code: subgroup, fits: fitsSubgroup, grid: (p) => [ceilDiv(p.cols, 32), ceilDiv(p.rows, 8), 1] },

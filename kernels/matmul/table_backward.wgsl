@@ -17,8 +17,8 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  let c = id.x;
-  let i = id.y;
+  let i = id.x;
+  let c = id.y;
   if (c >= params.width || i >= params.count) {
     return;
   }
