@@ -77,10 +77,11 @@ static uint32_t gemm_tiles(const Gemm *g, uint32_t phase, const Worker *w) {
       longest = max_u32(longest, g->transpose ? some : g->inner);
     }
     blocking->blocks = block - blocks_of(w);
-    uint32_t width = PANEL_BLOCK;
-    while (width > PAIR && blocking->blocks * ceil_div(panels, width) < 4 * w->threads) width /= 2;
-    blocking->panel_block = width;
     const int large = (uint64_t)g->rows * g->inner >= 1 << 20;
+    const uint32_t enough = (large ? 2 : 4) * w->threads;
+    uint32_t width = PANEL_BLOCK;
+    while (width > PAIR && blocking->blocks * ceil_div(panels, width) < enough) width /= 2;
+    blocking->panel_block = width;
     blocking->own = large && width >= PANEL_BLOCK / 2 && panels <= 8 * PANEL_BLOCK;
     return blocking->own ? 0 : blocking->blocks * ceil_div(longest, KC);
   }
