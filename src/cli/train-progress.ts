@@ -6,6 +6,7 @@ import { grouped } from "./style.ts";
 const blocks = "▁▂▃▄▅▆▇█";
 /** Columns of the small curve. */
 const curveWidth = 24;
+const mostLosses = 4096;
 /** Share of a new step in the running time of a step. */
 const weight = 0.1;
 
@@ -31,7 +32,11 @@ export function duration(seconds: number): string {
 }
 
 export class Progress {
-  private readonly losses: number[] = [];
+  private losses: number[] = [];
+  private seen = 0;
+  private every = 1;
+  /** Of one step. */
+  private tokens = 0;
   private last: StepEvent | undefined;
   private bits: number | undefined;
   /** Running mean of the seconds between steps; of the first step there is none. */
@@ -58,14 +63,19 @@ export class Progress {
     this.before = time;
     this.tokens = event.tokens - (this.last?.tokens ?? event.tokens);
     this.last = event;
-    this.losses.push(event.loss);
-    // A long run keeps every second value: the curve is as fine as can be seen.
-    if (this.losses.length >= 4096) this.losses.splice(0, this.losses.length, ...halved(this.losses));
+    this.keep(event.loss);
     if (event.bad > 0) this.notes.log(`step ${event.step}: ${event.bad} of its gradients not finite, left out`);
     this.notes.progress(this.line());
   }
 
-  private tokens = 0;
+  /** Keeps every so many-th loss of the whole run, so that a long one takes no more memory. */
+  private keep(loss: number): void {
+    if (this.seen++ % this.every !== 0) return;
+    this.losses.push(loss);
+    if (this.losses.length < mostLosses) return;
+    this.losses = this.losses.filter((_, i) => i % 2 === 0);
+    this.every *= 2;
+  }
 
   /** "step 120/400 30 %  loss 3.21  2.31 bits/byte  12,345 tokens/s  4 min left  ▇▆▅▄▃▂" */
   private line(): string {
@@ -91,8 +101,4 @@ export class Progress {
     // Time spent on held-out text is not a step's.
     this.before = undefined;
   }
-}
-
-function halved(values: readonly number[]): number[] {
-  return values.filter((_, i) => i % 2 === 0);
 }

@@ -16,7 +16,7 @@ export interface Series {
 
 const width = 560;
 const height = 230;
-const box = { left: 58, right: 14, top: 10, bottom: 30 };
+const box = { left: 58, right: 28, top: 10, bottom: 30 };
 /** Points of one line that a reader can tell apart. */
 const mostPoints = 500;
 
@@ -43,10 +43,11 @@ export function ticks(low: number, high: number, count: number): number[] {
   return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
 }
 
-/** Means of neighbours, so that no line has more points than can be seen. */
-function thinned(points: Series["points"]): Series["points"] {
+/** So many points that they can be seen: means of neighbours, or, to show how far they scatter, single ones. */
+function thinned(points: Series["points"], scatter: boolean): Series["points"] {
   const each = Math.ceil(points.length / mostPoints);
   if (each <= 1) return points;
+  if (scatter) return points.filter((_, i) => i % each === 0);
   return Array.from({ length: Math.ceil(points.length / each) }, (_, i) => {
     const some = points.slice(i * each, (i + 1) * each);
     const mean = (k: 0 | 1) => some.reduce((sum, p) => sum + p[k], 0) / some.length;
@@ -54,9 +55,9 @@ function thinned(points: Series["points"]): Series["points"] {
   });
 }
 
-/** Running mean that forgets over a fiftieth of the line; what is not finite does not count. */
+/** Running mean that forgets over a hundredth of the line; what is not finite does not count. */
 export function smoothed(points: Series["points"]): Series["points"] {
-  const keep = 1 - 1 / Math.max(1, points.length / 50);
+  const keep = 1 - 1 / Math.max(1, points.length / 100);
   let [sum, weight] = [0, 0];
   return points
     .filter(([, y]) => Number.isFinite(y))
@@ -69,7 +70,10 @@ export function smoothed(points: Series["points"]): Series["points"] {
 
 /** Lines over steps; values that are not finite are left out. */
 export function lineChart(title: string, given: readonly Series[]): string {
-  const series = given.map((s) => ({ ...s, points: thinned(s.points.filter(([, y]) => Number.isFinite(y))) }));
+  const series = given.map((s) => {
+    const finite = s.points.filter(([, y]) => Number.isFinite(y));
+    return { ...s, points: thinned(finite, s.faint === true) };
+  });
   const all = series.flatMap((s) => s.points);
   if (all.length === 0) return figure(title, '<p class="none">nothing yet</p>', "");
   const [x0, x1] = range(

@@ -79,8 +79,8 @@ export function renderReport({ name, config, events, shares }: ReportData): stri
 ${summary(config, steps, validations, speeds)}
 <h2>Curves</h2>
 <div class="charts">${curves(config, steps, validations, speeds).join("\n")}</div>
-${languages(validations, shares)}
 ${experts(config, steps, validations)}
+${languages(validations, shares)}
 <h2>Settings</h2>
 <details><summary>config.json</summary><pre>${escapeHtml(JSON.stringify(config, undefined, 2))}</pre></details>
 <script>${script}</script>
@@ -128,19 +128,27 @@ function curves(
   const of = (value: (e: StepEvent) => number) => steps.map((e) => [e.step, value(e)] as const);
   const layers = moeLayers(config.model);
   const perLayer = (value: (e: StepEvent) => readonly number[]) => byLayer(layers, steps, value);
-  const loss = of((e) => e.loss);
   return [
-    lineChart("Training loss, nats a token", [
-      { name: "each step", points: loss, faint: true },
-      { name: "smoothed", points: smoothed(loss) },
-    ]),
+    noisyChart(
+      "Training loss, nats a token",
+      of((e) => e.loss),
+    ),
     lineChart("Held-out text, bits per byte", [
       { name: "all languages", points: validations.map((v) => [v.step, v.bitsPerByte]) },
     ]),
-    lineChart(`Balance loss, ${layers.length} when even`, [{ name: "sum over the layers", points: of((e) => e.aux) }]),
-    lineChart("Norm of the gradient", [{ name: "before clipping", points: of((e) => e.norm) }]),
+    noisyChart(
+      `Balance loss over all layers, ${layers.length} when even`,
+      of((e) => e.aux),
+    ),
+    noisyChart(
+      "Norm of the gradient, before clipping",
+      of((e) => e.norm),
+    ),
     lineChart("Learning rate", [{ name: "rate", points: of((e) => e.rate) }]),
-    lineChart("Tokens a second", [{ name: "tokens a second", points: speeds.map((e) => [e.step, e.tokensPerSecond]) }]),
+    noisyChart(
+      "Tokens a second",
+      speeds.map((e) => [e.step, e.tokensPerSecond] as const),
+    ),
     lineChart(
       "Largest share of an expert",
       perLayer((e) => e.share),
@@ -150,6 +158,14 @@ function curves(
       perLayer((e) => e.entropy),
     ),
   ];
+}
+
+/** A smoothed line before what it is smoothed from. */
+function noisyChart(title: string, points: Series["points"]): string {
+  return lineChart(title, [
+    { name: "each", points, faint: true },
+    { name: "smoothed", points: smoothed(points) },
+  ]);
 }
 
 /** A smoothed line for each layer; of many layers the lowest, the mean and the highest. */

@@ -2,9 +2,10 @@
 import { expect, test } from "bun:test";
 import { commands } from "../../src/cli/commands/index.ts";
 import { settingOf } from "../../src/cli/settings.ts";
+import type { Notes } from "../../src/cli/streams.ts";
 import { type TrainFlags, trainFlags } from "../../src/cli/train-flags.ts";
 import { refuseTooLarge } from "../../src/cli/train-memory.ts";
-import { duration, sparkline } from "../../src/cli/train-progress.ts";
+import { duration, Progress, sparkline } from "../../src/cli/train-progress.ts";
 import { type Basis, resolveSettings } from "../../src/cli/train-settings.ts";
 import { shareTable } from "../../src/cli/train-show.ts";
 import { parameterCounts } from "../../src/model/presets.ts";
@@ -109,4 +110,29 @@ test("a curve of blocks, and times in the unit that fits", () => {
     ),
   ).toBe("█▇▆▅▄▃▂▁");
   expect([5, 754, 9000, 1e6].map(duration)).toEqual(["5 s", "13 min", "2.5 h", "11.6 days"]);
+});
+
+test("progress: rate and time left from the steps' own pace, a line for each validation", () => {
+  const logged: string[] = [];
+  let shown = "";
+  const notes = { log: (text: string) => logged.push(text), progress: (text: string) => (shown = text) };
+  let time = 0;
+  const progress = new Progress(notes as unknown as Notes, 10_000, () => time);
+  const { entropy, share } = { entropy: [1], share: [0.5] };
+  const step = (n: number, bad = 0): void => {
+    time += 2;
+    const values = { loss: 10_000 / n, aux: 1, norm: 1, rate: 1, entropy, share, bad };
+    progress.see({ event: "step", step: n, tokens: 100 * n, ...values });
+  };
+  step(1);
+  expect(shown).toBe("step 1/10000  0 %  loss 10000.000  ▁");
+  for (let n = 2; n <= 9000; n++) step(n);
+  expect(shown).toMatch(/^step 9000\/10000 {2}90 % {2}loss 1\.111 {2}50 tokens\/s {2}33 min left {2}█▂▁+$/);
+  time += 1000;
+  progress.see({ event: "validation", step: 9000, tokens: 1, bitsPerByte: 1.5, languages: {}, load: [] });
+  expect(logged).toEqual(["step 9000 of 10000: loss 1.111, 1.5000 bits per byte, 50 tokens/s, 33 min left"]);
+  time += 1000;
+  step(9001, 3);
+  expect(logged[1]).toBe("step 9001: 3 of its gradients not finite, left out");
+  expect(shown).toContain("50 tokens/s  33 min left");
 });
