@@ -124,6 +124,28 @@ static void idle(Pool *pool, uint32_t index, const struct timespec *deadline) {
   pthread_mutex_unlock(&pool->lock);
 }
 
+/*
+ * Results too small to be normal become 0 in this thread, since arithmetic with them is up to 100 times slower: the way back
+ * through attention makes many (300 against 70 ms measured). What is read from weights keeps them. Returns what was set before.
+ */
+static uint32_t flush_subnormals(void) {
+#if defined(__x86_64__)
+  const uint32_t before = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(before | 1 << 15);
+  return before;
+#else
+  return 0;
+#endif
+}
+
+static void restore_subnormals(uint32_t before) {
+#if defined(__x86_64__)
+  __builtin_ia32_ldmxcsr(before);
+#else
+  (void)before;
+#endif
+}
+
 typedef struct {
   Pool *pool;
   uint32_t index;
@@ -132,6 +154,7 @@ typedef struct {
 static void *serve(void *argument) {
   const Start start = *(Start *)argument;
   free(argument);
+  flush_subnormals();
   while (!atomic_load(&start.pool->closing))
     if (!take(start.pool, start.index)) idle(start.pool, start.index, 0);
   return 0;
@@ -223,10 +246,12 @@ EXPORT uint32_t lola_work(Pool *pool, uint32_t microseconds) {
   deadline.tv_nsec += microseconds % 1000000 * 1000;
   deadline.tv_sec += microseconds / 1000000 + deadline.tv_nsec / 1000000000;
   deadline.tv_nsec %= 1000000000;
+  const uint32_t before = flush_subnormals();
   while (atomic_load(&pool->running)) {
     if (!take(pool, 0)) idle(pool, 0, &deadline);
     if (seconds() > until) break;
   }
+  restore_subnormals(before);
   return !atomic_load(&pool->running);
 }
 
