@@ -35,8 +35,8 @@ export class Context<F = Record<string, unknown>, A extends string = string> {
   }
 
   /**
-   * Takes over SIGINT and SIGTERM: the first aborts this signal, so that work ends in good order; a second one ends the
-   * program at once. Until this is first called, both end it at once by default.
+   * Takes over SIGINT, SIGTERM and SIGUSR1 (a batch system's warning): the first aborts this signal, so that work ends in
+   * good order; a second one ends the program at once. Until this is first called, they end it at once by default.
    */
   cancellation(): AbortSignal {
     if (this.#controller) return this.#controller.signal;
@@ -49,6 +49,7 @@ export class Context<F = Record<string, unknown>, A extends string = string> {
     };
     process.on("SIGINT", stop(130));
     process.on("SIGTERM", stop(143));
+    process.on("SIGUSR1", stop(143));
     return controller.signal;
   }
 }

@@ -17,7 +17,7 @@ export const topics: readonly Topic[] = [
   4    no usable device, out of memory, device lost
   5    stopped early on purpose; the run can be resumed
   130  stopped by SIGINT (Ctrl-C); what was written stays, lola train saves
-  143  stopped by SIGTERM`,
+  143  stopped by SIGTERM; lola train: by SIGUSR1, too`,
   },
   {
     name: "configuration",

@@ -112,7 +112,12 @@ async function carryOut(
     const started = performance.now();
     const signal = context.cancellation();
     signal.addEventListener("abort", () => notes.log("finishing the step and saving; once more leaves at once"));
-    const outcome = await run.train({ signal, onEvent }).finally(() => report.finish());
+    const saveSoon = () => run.saveSoon();
+    process.on("SIGUSR2", saveSoon);
+    const outcome = await run.train({ signal, onEvent }).finally(() => {
+      process.off("SIGUSR2", saveSoon);
+      report.finish();
+    });
     const seconds = (performance.now() - started) / 1000;
     const tokens = outcome.step * tokensOfStep(config);
     const result = { run: folder, ...outcome, steps: run.steps, tokens, seconds, loss, bitsPerByte };

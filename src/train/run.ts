@@ -94,6 +94,7 @@ export class TrainingRun {
   private readonly speed: JsonLog;
   /** Step of the checkpoint on the disk. */
   private saved: number;
+  private wanted = false;
 
   private constructor(
     readonly folder: string,
@@ -213,12 +214,17 @@ export class TrainingRun {
       const over = step >= steps;
       const due = (every: number) => step % every === 0 || over;
       if (state.validated < step && due(config.validateEvery)) await this.validate(stopped, onEvent);
-      if (this.saved < step && (due(config.saveEvery) || stopped())) await this.save(onEvent);
+      if (this.saved < step && (due(config.saveEvery) || stopped() || this.wanted)) await this.save(onEvent);
       stopwatch.lap(step, over || stopped());
       if (over || stopped()) break;
       await this.advance(onEvent);
     }
     return { end: state.step >= steps ? "done" : "stopped", step: state.step, skipped: state.skipped };
+  }
+
+  /** Asks for a checkpoint after the running step. */
+  saveSoon(): void {
+    this.wanted = true;
   }
 
   /** Lets go of the folder; the device stays open. */
@@ -278,6 +284,7 @@ export class TrainingRun {
     const contents = { tokenizer: data.tokenizer.data, provenance: this.provenance, state };
     await saveCheckpoint(runFiles(this.folder).last, this.engine, contents);
     this.saved = state.step;
+    this.wanted = false;
     onEvent({ event: "save", step: state.step, best: false });
   }
 

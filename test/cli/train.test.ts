@@ -28,7 +28,7 @@ const events = (text: string) =>
     .map((line) => JSON.parse(line));
 
 /** Starts a run and sends signals when it tells of its first validation. */
-async function interrupted(args: string[], signal: "SIGINT" | "SIGTERM") {
+async function interrupted(args: string[], signal: NodeJS.Signals) {
   const child = Bun.spawn(commandLine(args), {
     ...{ stdin: "ignore", stdout: "pipe", stderr: "pipe", cwd: home, env: environment() },
   });
@@ -82,6 +82,7 @@ describe("a run in a pipe", () => {
   test.each([
     ["SIGINT", 130],
     ["SIGTERM", 143],
+    ["SIGUSR1", 143],
   ] as const)("%s saves, ends with %i, and a resume is the unbroken run", async (signal, code) => {
     const run = signal.toLowerCase();
     const stopped = await interrupted(["train", corpus, "-o", run, ...tiny, ...steps(250, 25)], signal);
@@ -92,6 +93,15 @@ describe("a run in a pipe", () => {
     expect(JSON.parse(resumed.out)).toMatchObject({ end: "done", step: 250 });
     for (const name of ["metrics.jsonl", "checkpoints/last.lola"])
       expect(fileOf(run, name).equals(fileOf("whole", name))).toBe(true);
+  });
+
+  test("SIGUSR2 saves between the steps that do so anyway, and the run goes on", async () => {
+    const args = ["train", corpus, "-o", "saved", ...tiny, ...steps(100, 25), "--save-every", "100", "--jsonl"];
+    const ran = await interrupted(args, "SIGUSR2");
+    expect(ran.code).toBe(0);
+    const saves = events(ran.out).filter(({ event, best }) => event === "save" && !best);
+    expect(saves.map(({ step }) => step)).toEqual([expect.any(Number), 100]);
+    expect(saves[0].step).toBeLessThan(100);
   });
 
   test("--jsonl tells all that happens", async () => {

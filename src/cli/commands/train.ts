@@ -20,7 +20,7 @@ export const train = defineCommand({
   flags: trainFlags,
   notes: [
     `Presets: ${presetNames.map((name) => `${name} (${presets[name].doc})`).join("; ")}. Every size and setting of one can be given by itself.`,
-    "A run folder holds config.json, metrics.jsonl, speed.jsonl, checkpoints/last.lola and best.lola, and report.html, written with each checkpoint: curves, languages, experts. The first Ctrl-C (SIGINT, SIGTERM) finishes the step, saves and ends with 130 or 143; a second one leaves at once with the last checkpoint as it was.",
+    "A run folder holds config.json, metrics.jsonl, speed.jsonl, checkpoints/last.lola and best.lola, and report.html, written with each checkpoint: curves, languages, experts. The first Ctrl-C (SIGINT; SIGTERM, SIGUSR1) finishes the step, saves and ends with 130 (143); a second one leaves at once with the last checkpoint as it was. SIGUSR2 saves and goes on.",
     "lola help data tells what data may look like. In a pipe, a line on stderr tells of each validation; --quiet leaves it out.",
   ],
   async run(context): Promise<Plan | Training | undefined> {
