@@ -47,7 +47,7 @@ export const attentionForward = defineKernel({
       { rows: 1, heads: 4, head_size: 8, context: 64, first: 0 },
       { rows: 1, heads: 3, head_size: 128, context: 131, first: 130 },
       { rows: 65, heads: 2, head_size: 32, context: 80, first: 0 },
-      { rows: 30, heads: 1, head_size: 20, context: 63, first: 33 },
+      { rows: 30, heads: 1, head_size: 80, context: 63, first: 33 },
       { rows: 7, heads: 4, head_size: 64, context: 300, first: 290 },
     ].map(({ first, ...shape }) => {
       const params = { ...shape, scale: 1 / Math.sqrt(shape.head_size) };

@@ -49,7 +49,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   // For the mix: this thread's channels, in rows lane, lane + lanes, ….
   let quad = thread % QUADS;
   let lane = thread / QUADS;
-  let lanes = THREADS / QUADS;
+  let lanes = THREADS / QUADS; // whole ones; threads beyond them do not store
   var mix = array<vec4f, 8>();
 
   // Rows of one sequence at a time.
@@ -124,7 +124,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   workgroupBarrier();
   for (var i = 0u; i * lanes < ROWS; i++) {
     let r = lane + i * lanes;
-    if (r < ROWS && begin + r < end) {
+    if (lane < lanes && r < ROWS && begin + r < end) {
       y[(begin + r) * width + head * QUADS + quad] = mix[i] / totals[r];
     }
   }

@@ -42,7 +42,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   }
   let quad = thread % QUADS;
   let lane = thread / QUADS;
-  let lanes = THREADS / QUADS;
+  let lanes = THREADS / QUADS; // whole ones; threads beyond them do not store
   // Of rows lane, lane + lanes, ….
   var dk = array<vec4f, ROWS>();
   var dv = array<vec4f, ROWS>();
@@ -82,7 +82,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   }
   for (var i = 0u; i * lanes < ROWS; i++) {
     let r = lane + i * lanes;
-    if (r < ROWS && begin + r < end) {
+    if (lane < lanes && r < ROWS && begin + r < end) {
       let key = ((begin + r) * 3 + 1) * width + head * QUADS + quad;
       dqkv[key] = dk[i] * params.scale;
       dqkv[key + width] = dv[i];

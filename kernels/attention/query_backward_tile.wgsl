@@ -60,7 +60,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let row = thread / SHARE;
   let quad = thread % QUADS;
   let lane = thread / QUADS;
-  let lanes = THREADS / QUADS;
+  let lanes = THREADS / QUADS; // whole ones; threads beyond them do not store
   var sums = array<f32, ROWS>(); // of this thread's keys
   var mix = array<vec4f, ROWS>(); // of rows lane, lane + lanes, …
 
@@ -132,7 +132,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   workgroupBarrier();
   for (var i = 0u; i * lanes < ROWS; i++) {
     let r = lane + i * lanes;
-    if (r < ROWS && begin + r < end) {
+    if (lane < lanes && r < ROWS && begin + r < end) {
       dqkv[(begin + r) * 3 * width + head * QUADS + quad] = mix[i] * (params.scale / totals[r]);
     }
   }

@@ -63,29 +63,34 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   }
   let cols = params.cols / 4;
   let quads = params.inner / 4;
-  // Each thread brings 2 vec4 of x, of one row, and 2 of w; it computes rows 8 ty … and vec4 column tx.
-  let row = thread / 2;
-  let from_x = min(begin + row, end - 1) * quads;
+  // Half of the threads bring 4 × 4 values of x each, whole vectors of xs, the others 4 vec4 of w; each computes rows
+  // 8 ty … and vec4 column tx.
   let tx = thread % COLS;
   let ty = thread / COLS;
   let n = group.x * COLS + tx;
+  let quad = thread % 4;
+  let block = (thread % 64) / 4;
+  let rows = min(vec4u(begin + 4 * block) + vec4u(0, 1, 2, 3), vec4u(end - 1)) * quads;
   let panel = select(cols, 16, cols % 16 == 0);
   let from_w = (n / panel) * params.inner * panel + n % panel;
   var sums = array<vec4f, 8>();
   for (var k = 0u; k < params.inner; k += INNER) {
-    for (var j = 0u; j < 2; j++) {
-      let quad = (thread % 2) * 2 + j;
-      var value = vec4f();
+    if (thread < 64) {
+      var value = mat4x4f();
       if (k / 4 + quad < quads) {
-        value = x[from_x + k / 4 + quad];
+        let i = rows + k / 4 + quad;
+        value = transpose(mat4x4f(x[i.x], x[i.y], x[i.z], x[i.w]));
       }
       for (var c = 0u; c < 4; c++) {
-        xs[(quad * 4 + c) * (ROWS / 4) + row / 4][row % 4] = value[c];
+        xs[(quad * 4 + c) * (ROWS / 4) + block] = value[c];
       }
-      let kw = ty + 8 * j;
-      ws[kw * COLS + tx] = vec4f();
-      if (k + kw < params.inner && n < cols) {
-        ws[kw * COLS + tx] = weights(from_w + (k + kw) * panel);
+    } else {
+      for (var j = 0u; j < 4; j++) {
+        let kw = ty % 4 + 4 * j;
+        ws[kw * COLS + tx] = vec4f();
+        if (k + kw < params.inner && n < cols) {
+          ws[kw * COLS + tx] = weights(from_w + (k + kw) * panel);
+        }
       }
     }
     workgroupBarrier();

@@ -42,7 +42,7 @@ fn mass(begin: u32, end: u32, stride: u32, kept: u32) -> f32 {
 // Sum over all threads, in one order.
 fn total(value: f32) -> f32 {
   workgroupBarrier();
-  values[thread].x = value;
+  values[thread] = vec4f(value, 0, 0, 0);
   workgroupBarrier();
   var sum = 0.0;
   for (var i = 0u; i < THREADS; i++) { sum += values[i].x; }
@@ -83,9 +83,9 @@ fn multiply(a: u32, b: u32) -> vec2u { // high and low word
   return vec2u((a >> 16) * (b >> 16) + (mid >> 16) + (carry >> 16), a * b);
 }
 
-// A number in [0, 1) from word 0 of Philox 4×32-10.
-fn draw(counter: vec2u) -> f32 {
-  var c = vec4u(counter, 0, 0);
+// Row b's number in [0, 1), from word 0 of Philox 4×32-10.
+fn draw(b: u32) -> f32 {
+  var c = vec4u(pos[b], params.stream + b, 0, 0);
   for (var round = 0u; round < 10; round++) {
     let k = vec2u(params.seed_low, params.seed_high) + round * vec2u(0x9e3779b9, 0xbb67ae85);
     let p = multiply(0xd2511f53, c.x);
@@ -127,8 +127,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
     if (params.min_p > 0) { kept = min(kept, bitcast<u32>(abs(log(params.min_p)))); }
     // Each thread weighs a run of tokens; the run that holds the draw is then walked.
     let run = (count + THREADS - 1) / THREADS;
-    var rest = total(mass(thread * run, min((thread + 1) * run, count), 1, kept));
-    rest *= draw(vec2u(pos[b], params.stream + b));
+    var rest = total(mass(thread * run, min((thread + 1) * run, count), 1, kept)) * draw(b);
     var owner = vec2f(0, rest);
     for (var i = 0u; i < THREADS; i++) {
       if (values[i].x > 0 && rest >= 0) { owner = vec2f(f32(i), rest); }
@@ -141,6 +140,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
       owner.y -= w;
     }
   }
+  storageBarrier(); // all threads have read pos and seen
   if (thread == 0) {
     token[b] = choice;
     logprob[b] = logits[base + choice] - normaliser;

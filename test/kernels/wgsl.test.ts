@@ -40,6 +40,52 @@ for (const { kernel, variant } of uses)
     expect(variant.code).toContain(`@binding(${bindings.length}) var<uniform> params: Params;`);
   });
 
+/** Writes to one component of a vector in workgroup or storage memory, as they stand in the code. */
+function componentWrites(code: string): string[] {
+  const bare = code.replace(/\/\/.*/g, "");
+  const found: string[] = [];
+  for (const [, name, type] of bare.matchAll(/var<(?:workgroup|storage)[^>]*>\s+(\w+)\s*:\s*([^;]+);/g)) {
+    if (!/\bvec\d/.test(type!)) continue;
+    const depth = type!.split("array<").length - 1; // accessors that reach a whole vector
+    for (const { index } of bare.matchAll(new RegExp(`(?<![\\w.])${name}(?=\\s*[[.])`, "g"))) {
+      const accessor = /\s*(?:\[|\.\w+)/y;
+      let accessors = 0;
+      let end = index + name!.length;
+      for (accessor.lastIndex = end; accessor.test(bare); accessor.lastIndex = end) {
+        accessors++;
+        end = accessor.lastIndex;
+        for (let open = bare[end - 1] === "[" ? 1 : 0; open > 0 && end < bare.length; end++)
+          open += bare[end] === "[" ? 1 : bare[end] === "]" ? -1 : 0;
+      }
+      if (accessors > depth && /^\s*(([-+*/%&|^]|<<|>>)?=(?!=)|\+\+|--)/.test(bare.slice(end)))
+        found.push(bare.slice(index, end));
+    }
+  }
+  return found;
+}
+
+// Such a write may touch the whole vector: threads that each write a component of one vector race, on Metal and D3D at
+// least (gpuweb issue 2112). One thread has to write the vector.
+test("no file writes one component of a shared vector", () => {
+  const declared = `
+    @group(0) @binding(0) var<storage, read_write> y: array<vec4f>; // y[0].x = 1
+    var<workgroup> xs: array<vec4f, 4 * N>;
+    var<workgroup> pairs: array<array<vec2u, 2>, 8>;
+    var<workgroup> words: array<array<u32, 2>, 8>;
+    var<workgroup> one: vec3f;`;
+  const races = ["xs[i / 4][i % 4]", "xs[at[i]].x", "y[i].w", "pairs[i][0].y", "one.x", "one[2]"];
+  const safe = ["xs[i]", "xs[at[i] + 1]", "y[i]", "pairs[i][0]", "words[i][0]", "one", "sums[i].x", "low.xs[i].x"];
+  for (const write of ["= 1", "+= 1", "<<= 1", "++"]) {
+    for (const place of races) expect(componentWrites(`${declared}\n${place} ${write};`)).toEqual([place]);
+    for (const place of safe) expect(componentWrites(`${declared}\n${place} ${write};`)).toEqual([]);
+  }
+  for (const read of ["== 1", "<= 1", "* 2", "- -1"])
+    for (const place of races) expect(componentWrites(`${declared}\nif (${place} ${read}) {}`)).toEqual([]);
+  expect(
+    files.flatMap((file) => componentWrites(readFileSync(root + file, "utf8")).map((at) => `${file}: ${at}`)),
+  ).toEqual([]);
+});
+
 test("every file compiles by itself", async () => {
   const { device } = await openDawn(true);
   for (const file of files) {
