@@ -3,15 +3,51 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 /* Conversions of f16; clang's __builtin_cpu_supports does not know them. */
 static int has_f16c(void) {
   unsigned a, b, c, d;
   return __get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C;
 }
+
+static int has_avx512(void) {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma") && has_f16c();
+}
 #endif
 
-/* The kernels of instruction set `index`, from the slowest on: portable, avx2, avx512; null where they cannot run. */
+/* What the bf16 kernels lack here, or null: only Linux is known to grant the matrix unit's registers, process by process. */
+static const char *amx_lacks(void) {
+#if defined(HAVE_AMX) && defined(__x86_64__) && defined(__linux__)
+  enum { TILE_BF16 = 1 << 22, TILE = 1 << 24, CONVERT_BF16 = 1 << 5, TILE_DATA = 18, GET_SUPPORTED = 0x1021 };
+  unsigned a, b, c, d, more, granted_by_system[2] = {0};
+  __builtin_cpu_init();
+  if (!has_avx512() || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & TILE) || !(d & TILE_BF16) ||
+      !__get_cpuid_count(7, 1, &more, &b, &c, &d) || !(more & CONVERT_BF16))
+    return "the processor has no AMX with bf16";
+  if (syscall(SYS_arch_prctl, GET_SUPPORTED, granted_by_system) || !(granted_by_system[0] >> TILE_DATA & 1))
+    return "the system does not let programs use the processor's AMX";
+  return 0;
+#else
+  return "this build has no kernels for AMX";
+#endif
+}
+
+/* Asks the system for the matrix unit's registers, for all threads from now on; null, or what is missing. */
+EXPORT const char *lola_permit_amx(void) {
+  const char *lacks = amx_lacks();
+#if defined(HAVE_AMX) && defined(__x86_64__) && defined(__linux__)
+  enum { TILE_DATA = 18, REQUEST = 0x1023 };
+  if (!lacks && syscall(SYS_arch_prctl, REQUEST, TILE_DATA)) lacks = "the system refuses this process the use of AMX";
+#endif
+  return lacks;
+}
+
+/* The kernels of instruction set `index`, from the slowest on: portable, avx2, avx512, amx; null where they cannot run. */
 EXPORT const Kernel *lola_kernels(uint32_t index) {
   if (index == 0) return kernels_portable;
 #if defined(__x86_64__)
@@ -21,9 +57,10 @@ EXPORT const Kernel *lola_kernels(uint32_t index) {
     return kernels_avx2;
 #endif
 #ifdef HAVE_AVX512
-  if (index == 2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma") && has_f16c())
-    return kernels_avx512;
+  if (index == 2 && has_avx512()) return kernels_avx512;
+#endif
+#ifdef HAVE_AMX
+  if (index == 3 && !amx_lacks()) return kernels_amx;
 #endif
 #endif
   return 0;

@@ -86,12 +86,6 @@ ALONE void micro_packed(uint32_t mr, uint32_t pairs, uint32_t inner, const float
   micro_rows(mr, pairs, 0, 0, inner, a, b, c, ldc);
 }
 
-/* The same, asking for `next`. */
-ALONE void micro_stream(uint32_t mr, uint32_t pairs, uint32_t inner, const float *a, const Panels *b, float *c,
-                        size_t ldc) {
-  micro_rows(mr, pairs, 0, 1, inner, a, b, c, ldc);
-}
-
 /* The panels of `rows` rows are of equal height, or one less: panel i starts at this row. */
 static inline uint32_t panel_row(uint32_t rows, uint32_t panels, uint32_t i) { return (uint64_t)rows * i / panels; }
 
@@ -117,33 +111,6 @@ static void pack_rows(const float *x, size_t stride, const uint32_t *gather, uin
       else
         for (uint32_t k = k0; k < k1; k++)
           for (uint32_t j = 0; j < n; j++) to[(size_t)k * mr + r + j] = from[j][k - k0];
-    }
-  }
-}
-
-/* to[n] = from[n] in two pieces that overlap; n ≤ 16. */
-INLINE void copy_few(float *to, const float *from, uint32_t n) {
-  if (n >= 8) {
-    memcpy(to, from, 32);
-    memcpy(to + n - 8, from + n - 8, 32);
-  } else if (n >= 4) {
-    memcpy(to, from, 16);
-    memcpy(to + n - 4, from + n - 4, 16);
-  } else
-    for (uint32_t i = 0; i < n; i++) to[i] = from[i];
-}
-
-/* The same panels of the transpose of `x`: its rows [k0, k1), `stride` floats apart, `rows` of their columns. */
-static void pack_columns(const float *x, size_t stride, uint32_t rows, uint32_t inner, uint32_t k0, uint32_t k1,
-                         float *packed) {
-  enum { STRIP = 8 };
-  const uint32_t panels = ceil_div(rows, MR);
-  for (uint32_t first = k0; first < k1; first += STRIP) {
-    for (uint32_t k = first + STRIP; k < min_u32(k1, first + 2 * STRIP); k++) ask(x + k * stride, rows);
-    for (uint32_t i = 0; i < panels; i++) {
-      const uint32_t row = panel_row(rows, panels, i), mr = panel_row(rows, panels, i + 1) - row;
-      float *to = packed + (size_t)row * inner + (size_t)first * mr;
-      for (uint32_t k = first; k < min_u32(k1, first + STRIP); k++, to += mr) copy_few(to, x + k * stride + row, mr);
     }
   }
 }

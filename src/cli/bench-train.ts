@@ -15,7 +15,8 @@ export async function benchTraining({ flags, notes }: BenchContext): Promise<Par
   const { config, name, batch } = trainedModel(flags);
   const { openDevice } = await import("../device/choose.ts");
   const { measureTraining } = await import("../train/measure.ts");
-  const { device, why } = await openDevice(flags.device, flags.threads ? { threads: flags.threads } : {});
+  const { threads, precision } = flags;
+  const { device, why } = await openDevice(flags.device, { precision, ...(threads && { threads }) });
   try {
     notes.tell(why);
     notes.progress("loading");

@@ -1,5 +1,6 @@
 /** Flags that several commands share. */
 import { deviceChoices } from "../device/choose.ts";
+import { precisions } from "../device/device.ts";
 import type { Flags } from "./table.ts";
 
 export const modelFlag = {
@@ -30,6 +31,19 @@ export const engineFlags = {
     min: 1,
     max: 1024,
     doc: "threads of the CPU engine (default: all cores)",
+    category: "Model and engine",
+    setting: true,
+  },
+} as const satisfies Flags;
+
+/** Of training, where weights, gradients and moments stay f32 in any case. */
+export const precisionFlag = {
+  precision: {
+    type: "choice",
+    value: "TYPE",
+    choices: precisions,
+    default: "f32",
+    doc: "what products multiply; bf16 takes a processor with AMX",
     category: "Model and engine",
     setting: true,
   },

@@ -49,7 +49,7 @@ export async function beginning(
   const basis = {
     tokenizer,
     model: model?.config,
-    device: { kind: info.kind, name: info.name, software: info.software },
+    device: { kind: info.kind, name: info.name, software: info.software, precision: flags.precision },
     paths: kept,
   };
   // The size of the data is known only when it is in tokens, and only the length of the run depends on it.

@@ -1,6 +1,6 @@
 /** The flags of `lola train`. */
 import { presetNames } from "../model/presets.ts";
-import { dataFlags, engineFlags } from "./flags.ts";
+import { dataFlags, engineFlags, precisionFlag } from "./flags.ts";
 import type { Flags, Values } from "./table.ts";
 
 const run = {
@@ -146,6 +146,13 @@ const recipe = {
   seed: { type: "seed", value: "SEED", doc: "of weights, data order and dropping (default: 1)", category: "Recipe" },
 } as const satisfies Flags;
 
-export const trainFlags = { ...run, ...model, ...recipe, ...dataFlags, ...engineFlags } as const satisfies Flags;
+export const trainFlags = {
+  ...run,
+  ...model,
+  ...recipe,
+  ...dataFlags,
+  ...engineFlags,
+  ...precisionFlag,
+} as const satisfies Flags;
 
 export type TrainFlags = Values<typeof trainFlags>;

@@ -218,7 +218,7 @@ const held: { [K in keyof TrainFlags]?: (config: RunConfig) => unknown } = {
 };
 
 /** What a resume may be told anew. */
-const free: readonly string[] = ["resume", "device", "threads", "dryRun", "jsonl"];
+const free: readonly string[] = ["resume", "device", "threads", "precision", "dryRun", "jsonl"];
 
 /**
  * Does a flag that was given say something else than the run that is to go on?

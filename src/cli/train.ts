@@ -2,6 +2,7 @@
 import { openDevice } from "../device/choose.ts";
 import type { Device } from "../device/device.ts";
 import { parameterCounts } from "../model/presets.ts";
+import type { RunConfig } from "../train/config.ts";
 import type { TrainingEvent } from "../train/events.ts";
 import { planTraining } from "../train/plan.ts";
 import { ReportWriter } from "../train/report.ts";
@@ -25,7 +26,8 @@ export async function train(chosen: Chosen): Promise<Plan | Training> {
   const { notes } = context;
   const { resume, output } = flags;
   if (resume === undefined && output !== undefined) checkFolder(output);
-  const { device, why } = await openDevice(engineFor(chosen), flags.threads ? { threads: flags.threads } : {});
+  const { device: choice, precision } = engineFor(chosen);
+  const { device, why } = await openDevice(choice, { precision, ...(flags.threads && { threads: flags.threads }) });
   try {
     notes.tell(why);
     const names = Object.keys(trainFlags) as (keyof TrainFlags)[];
@@ -45,10 +47,19 @@ export async function train(chosen: Chosen): Promise<Plan | Training> {
   }
 }
 
-/** A run that goes on does so on its own engine, unless another is asked for. */
-function engineFor({ flags, context }: Chosen): TrainFlags["device"] {
-  if (flags.resume === undefined || context.origins.get("device") !== "default") return flags.device;
-  const { kind, software } = readRun(flags.resume).config.device;
+/** A run that goes on does so on its own engine and in its own precision, unless others are asked for. */
+function engineFor({ flags, context }: Chosen): Pick<TrainFlags, "device" | "precision"> {
+  const { resume, device, precision } = flags;
+  if (resume === undefined) return { device, precision };
+  const begun = readRun(resume).config.device;
+  const usual = (flag: "device" | "precision") => context.origins.get(flag) === "default";
+  return {
+    device: usual("device") ? engineOf(begun) : device,
+    precision: usual("precision") ? (begun.precision ?? "f32") : precision,
+  };
+}
+
+function engineOf({ kind, software }: RunConfig["device"]): TrainFlags["device"] {
   if (kind === "gpu") return software ? "software" : "auto";
   return kind === "cpu" || kind === "reference" ? kind : "auto";
 }

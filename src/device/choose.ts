@@ -1,9 +1,16 @@
 /** Chooses the engine: a hardware GPU, else the CPU kernels, else the reference (design §2). */
 import { LolaError } from "../base/errors.ts";
-import type { Device } from "./device.ts";
+import type { Device, Precision } from "./device.ts";
 
 export const deviceChoices = ["auto", "gpu", "cpu", "software", "reference"] as const;
 export type DeviceChoice = (typeof deviceChoices)[number];
+
+export interface EngineOptions {
+  /** Of the CPU engine; default: all cores. */
+  threads?: number;
+  /** Of products; default: f32. Only the CPU engine has another. */
+  precision?: Precision;
+}
 
 export interface Choice {
   device: Device;
@@ -13,13 +20,17 @@ export interface Choice {
 
 /**
  * Opens a device.
- * @param threads of the CPU engine; default: all cores
  * @throws LolaError "device" when the engine asked for cannot work here
+ * @throws LolaError "usage" when it has no such precision
  */
-export async function openDevice(choice: DeviceChoice, options: { threads?: number } = {}): Promise<Choice> {
+export async function openDevice(choice: DeviceChoice, options: EngineOptions = {}): Promise<Choice> {
   const gpu = async (software: boolean) => (await import("./gpu/gpu.ts")).openGpu({ software });
   const cpu = async () => (await import("./cpu/cpu.ts")).openCpu(options);
   const reference = async () => (await import("./reference.ts")).openReference();
+  if (options.precision === "bf16") {
+    if (choice === "auto" || choice === "cpu") return told(await cpu(), "asked for");
+    throw new LolaError("usage", `--device ${choice} computes in f32 only`, "--device cpu, or --precision f32");
+  }
   switch (choice) {
     case "gpu":
     case "software":

@@ -52,6 +52,10 @@ export interface Program {
   readonly steps: readonly Step[];
 }
 
+/** Of the operands of matrix products. Sums, and all else that is not weights on disk, are f32. */
+export const precisions = ["f32", "bf16"] as const;
+export type Precision = (typeof precisions)[number];
+
 export interface DeviceInfo {
   kind: DeviceKind;
   /** As users know it, e.g. "llvmpipe (LLVM 15.0.7, 256 bits)" or "AVX-512, 2 threads". */

@@ -30,12 +30,15 @@ const flags = [
   ...["-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"],
 ];
 
+const avx512 = ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma", "-mf16c"];
+
 /** Compiled from `kernels.c`, each with its own flags; a compiler that lacks them leaves that one out. */
 const instructionSets = {
   portable: [],
   ...(process.arch === "x64" && {
     avx2: ["-mavx2", "-mfma", "-mf16c"],
-    avx512: ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma", "-mf16c"],
+    avx512,
+    amx: [...avx512, "-mavx512bf16", "-mamx-tile", "-mamx-bf16", "-DTILES"],
   }),
 };
 

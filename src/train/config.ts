@@ -1,5 +1,6 @@
 /** The resolved settings of a run: what its `config.json` holds, enough to go on from its checkpoints alone. */
 import type { ModelConfig } from "../checkpoint/config.ts";
+import type { Precision } from "../device/device.ts";
 import type { TrainingShape } from "../model/training-buffers.ts";
 import type { Recipe } from "./optimizer.ts";
 
@@ -16,7 +17,13 @@ export interface RunConfig {
   /** 64-bit, decimal. */
   seed: string;
   /** Engine, its name, whether the processor does its work: equal bytes are promised on the same one only. */
-  device: { kind: string; name: string; software: boolean };
+  device: {
+    kind: string;
+    name: string;
+    software: boolean;
+    /** Of products; f32 where an older run says nothing. */
+    precision?: Precision;
+  };
   data: {
     /** Absolute; stdin was kept as a file of the run. */
     paths: string[];

@@ -10,7 +10,7 @@ import type { TrainingSpeed } from "../../train/measure.ts";
 import { benchModel, processorRoof } from "../bench-model.ts";
 import { benchTraining } from "../bench-train.ts";
 import type { Context } from "../context.ts";
-import { engineFlags, modelFlag } from "../flags.ts";
+import { engineFlags, modelFlag, precisionFlag } from "../flags.ts";
 import { readInput } from "../input.ts";
 import { openNamed } from "../model.ts";
 import { bytes, type Style, table } from "../style.ts";
@@ -56,6 +56,7 @@ const flags = {
     category: "Training",
   },
   vocabulary: { type: "integer", value: "N", min: 8, doc: "instead of the shape's", category: "Training" },
+  precision: { ...precisionFlag.precision, category: "Training" },
   recompute: { type: "flag", doc: "keep only each layer's input", category: "Training" },
   prompt: { type: "integer", value: "N", default: 128, min: 1, doc: "tokens of the prompt", category: "Work" },
   tokens: { type: "integer", value: "N", short: "n", default: 32, min: 1, doc: "tokens to generate", category: "Work" },

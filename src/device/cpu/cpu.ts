@@ -7,6 +7,7 @@ import {
   type Device,
   type DeviceInfo,
   elements,
+  type Precision,
   type Program,
   type Step,
   storageBytes,
@@ -19,6 +20,7 @@ import {
   kernelIndices,
   type Library,
   library,
+  permit,
   pointer,
   usableSets,
 } from "./library.ts";
@@ -31,8 +33,10 @@ const sliceMilliseconds = 10;
 export interface CpuOptions {
   /** Threads that compute, this one included. Default: all that the system lets the process use. */
   threads?: number;
-  /** Default "auto": the fastest that the processor has. */
-  isa?: InstructionSet | "auto";
+  /** Of the operands of matrix products; everything else, their sums too, is f32. Default: f32. */
+  precision?: Precision;
+  /** Default: the fastest of that precision that the processor has. */
+  isa?: InstructionSet;
   /** Bytes that tensors may take. Default: what the system has available now. */
   memoryLimit?: number;
 }
@@ -177,14 +181,22 @@ function owned(tensor: Tensor): CpuTensor {
   throw new Error(`${tensor.label} is no live tensor of this device`);
 }
 
+/** The set asked for, that of bf16, or the fastest of the others. */
+function chosenSet({ isa, precision }: CpuOptions, usable: ReadonlyMap<InstructionSet, Pointer>): InstructionSet {
+  if (isa !== undefined) return isa;
+  return precision === "bf16" ? "amx" : [...usable.keys()].filter((set) => set !== "amx").at(-1)!;
+}
+
 /**
  * Opens the CPU engine.
- * @throws LolaError "device" when the kernels are not built, the processor lacks the instruction set, or threads cannot start
+ * @throws LolaError "device" when the kernels are not built, the processor lacks the instruction set or bf16, or threads
+ * cannot start
  */
 export function openCpu(options: CpuOptions = {}): CpuDevice {
   const lib = library();
   const usable = usableSets(lib);
-  const isa = options.isa && options.isa !== "auto" ? options.isa : [...usable.keys()].at(-1)!;
+  const isa = chosenSet(options, usable);
+  permit(lib, isa);
   const kernels = usable.get(isa);
   if (!kernels)
     throw new LolaError("device", `this processor or build has no ${instructionNames[isa]}`, "--device cpu");

@@ -8,6 +8,7 @@ const { ptr, u64, u32, i32, cstring } = FFIType;
 const symbols = {
   lola_kernels: { args: [u32], returns: ptr },
   lola_kernel: { args: [ptr, u32], returns: cstring },
+  lola_permit_amx: { args: [], returns: cstring },
   lola_open: { args: [ptr, u32], returns: ptr },
   lola_close: { args: [ptr] },
   lola_start: { args: [ptr, ptr, u32], returns: i32 },
@@ -24,13 +25,14 @@ const open = (path: string) => dlopen(path, symbols).symbols;
 export type Library = ReturnType<typeof open>;
 
 /** Instruction sets, from the slowest on, in the order of `lola_kernels` (native/choose.c). NEON is a portable build's. */
-export const instructionSets = ["portable", "avx2", "avx512"] as const;
+export const instructionSets = ["portable", "avx2", "avx512", "amx"] as const;
 export type InstructionSet = (typeof instructionSets)[number];
 
 export const instructionNames: Record<InstructionSet, string> = {
   portable: process.arch === "arm64" ? "NEON" : "portable",
   avx2: "AVX2",
   avx512: "AVX-512",
+  amx: "AMX in bf16",
 };
 
 let loaded: Library | undefined;
@@ -69,6 +71,15 @@ export function usableSets(lib: Library): Map<InstructionSet, Pointer> {
     if (kernels) usable.set(set, kernels);
   }
   return usable;
+}
+
+/**
+ * Asks the system to let this process use a set, where that takes a permit.
+ * @throws LolaError "device" naming what is missing for products in bf16
+ */
+export function permit(lib: Library, set: InstructionSet): void {
+  const missing = set === "amx" ? lib.lola_permit_amx() : null;
+  if (missing) throw new LolaError("device", `no products in bf16 here: ${missing}`, "--precision f32");
 }
 
 /** Kernel names of a table → their indices. */
