@@ -87,30 +87,47 @@ static Lines lines_of_b(const Gemm *g, const Block *block, uint32_t panel) {
   return from;
 }
 
-static void pack_a(const Gemm *g, const Block *block, uint32_t k0, uint32_t k1, uint16_t *packed) {
-  const uint32_t tiles = ceil_div(block->inner, TERMS);
-  for (uint32_t row = 0; row < block->rows; row += LINES, packed += tiles * TILE) {
-    const Lines from = lines_of_a(g, block, row);
+/*
+ * Terms [k0, k1) of `count` ≤ PANEL_BLOCK strips → packed, `pitch` apart. Each asks for its next tile: rows that lie one
+ * after the other are gone through one strip after the other, those side by side together. sums[LINES] of each += its terms.
+ */
+INLINE void pack_strips(const Lines *strips, uint32_t count, uint32_t k0, uint32_t k1, const int side, const int of_b,
+                        uint16_t *packed, size_t pitch, vf *sums, const uint32_t type) {
+  if (side)
     for (uint32_t k = k0; k < k1; k += TERMS)
-      if (g->transpose) pack_tile(&from, k, 1, 0, packed + k / TERMS * TILE, 0, F32);
-      else pack_tile(&from, k, 0, 0, packed + k / TERMS * TILE, 0, F32);
-  }
+      for (uint32_t i = 0; i < count; i++) {
+        ask_tile(strips + i, k + TERMS, side, type);
+        pack_tile(strips + i, k, side, of_b, packed + i * pitch + k / TERMS * TILE, sums ? sums + i : 0, type);
+      }
+  else
+    for (uint32_t i = 0; i < count; i++)
+      for (uint32_t k = k0; k < k1; k += TERMS) {
+        if (i + 1 < count) ask_tile(strips + i + 1, k, side, type);
+        pack_tile(strips + i, k, side, of_b, packed + i * pitch + k / TERMS * TILE, 0, type);
+      }
 }
 
-/* `packed`: of the first panel. `sums`, if given: of each column, over the span. */
+static void pack_a(const Gemm *g, const Block *block, uint32_t k0, uint32_t k1, uint16_t *packed) {
+  const size_t pitch = (size_t)ceil_div(block->inner, TERMS) * TILE;
+  const uint32_t count = ceil_div(block->rows, LINES);
+  Lines strips[ROW_BLOCK / LINES];
+  for (uint32_t i = 0; i < count; i++) strips[i] = lines_of_a(g, block, i * LINES);
+  if (g->transpose) pack_strips(strips, count, k0, k1, 1, 0, packed, pitch, 0, F32);
+  else pack_strips(strips, count, k0, k1, 0, 0, packed, pitch, 0, F32);
+}
+
+/* `packed` and `sums`: of the group's first panel. */
 INLINE void pack_b(const Gemm *g, const Block *block, uint32_t first, uint32_t last, uint32_t k0, uint32_t k1,
                    uint16_t *packed, float *sums, const uint32_t type) {
-  const uint32_t tiles = ceil_div(block->inner, TERMS);
-  const int side = g->layout == B_PANELS || g->layout == B_ROWS;
-  for (uint32_t p = first; p < last; p++) {
-    const Lines from = lines_of_b(g, block, p);
-    uint16_t *to = packed + (size_t)p * tiles * TILE;
-    vf total = {0};
-    for (uint32_t k = k0; k < k1; k += TERMS)
-      if (side) pack_tile(&from, k, 1, 1, to + k / TERMS * TILE, &total, type);
-      else pack_tile(&from, k, 0, 1, to + k / TERMS * TILE, 0, type);
-    if (sums) store(sums + p * PANEL, total);
-  }
+  const size_t pitch = (size_t)ceil_div(block->inner, TERMS) * TILE;
+  Lines strips[PANEL_BLOCK];
+  vf totals[PANEL_BLOCK] = {0};
+  for (uint32_t p = first; p < last; p++) strips[p - first] = lines_of_b(g, block, p);
+  packed += first * pitch;
+  if (g->layout == B_PANELS || g->layout == B_ROWS)
+    pack_strips(strips, last - first, k0, k1, 1, 1, packed, pitch, totals, type);
+  else pack_strips(strips, last - first, k0, k1, 0, 1, packed, pitch, 0, type);
+  for (uint32_t p = first; p < last && sums; p++) store(sums + p * PANEL, totals[p - first]);
 }
 
 static void gemm_pack(const Gemm *g, uint32_t tile, const Worker *w) {

@@ -62,6 +62,20 @@ INLINE void turn_pairs(__m512i r[LINES]) {
   }
 }
 
+/* Asks for terms [k, k + TERMS) of lines, as far as there are any. */
+INLINE void ask_tile(const Lines *from, uint32_t k, const int side, const uint32_t type) {
+  const size_t size = type == F32 ? 4 : 2;
+  if (k >= from->terms) return;
+  const char *first = (const char *)from->data + (side ? from->line[0] + k * from->step : k / VW * from->step) * size;
+  if (side)
+    for (uint32_t i = 0; i < TERMS; i++) __builtin_prefetch(first + i * from->step * size, 0, 2);
+  else
+    for (uint32_t i = 0; i < from->live; i++) {
+      __builtin_prefetch(first + from->line[i] * size, 0, 2);
+      __builtin_prefetch(first + (from->line[i] + from->step) * size, 0, 2);
+    }
+}
+
 /* Terms [k, k + TERMS) of lines that lie side by side, or one after the other → a tile, of B or of A. sums[LINES] += them. */
 INLINE void pack_tile(const Lines *from, uint32_t k, const int side, const int of_b, uint16_t *tile, vf *sums,
                       const uint32_t type) {
