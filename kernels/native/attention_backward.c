@@ -9,9 +9,6 @@ typedef struct {
 enum { QUERY_QKV, QUERY_Y, QUERY_DY, QUERY_DQKV, QUERY_STATS };
 enum { KEY_QKV, KEY_DY, KEY_STATS, KEY_DQKV };
 
-/* Rows of one block, of queries and of keys: the row length of the block's scores. */
-enum { SIDE = KEYS };
-
 /* A tile: rows [row, row + n) of the sequence [first, end), in head h. */
 typedef struct {
   uint32_t first, end, row, n, h;
@@ -31,50 +28,6 @@ static Part part_of(const AttentionBackParams *p, uint32_t tile) {
   return (Part){first, end, row, row < end ? min_u32(SIDE, end - row) : 0, tile / parts % p->heads};
 }
 
-/* pack_rows of rows `stride` apart, times scale. */
-static void pack_scaled(const float *x, size_t stride, uint32_t rows, uint32_t size, float scale, float *packed) {
-  pack_rows(x, stride, 0, rows, size, 0, size, packed);
-  for (uint32_t i = 0; i < rows * size; i++) packed[i] *= scale;
-}
-
-/*
- * to[rows, SIDE] = packed · xᵀ for n ≤ SIDE rows of x, `stride` apart; 0 beyond. `diagonal`: of row r only the columns
- * up to r (1) or from r on (−1) are wanted, and others may be left 0; 0: all are. panel: 2 · size · PANEL floats.
- */
-static void multiply_rows(const float *packed, uint32_t rows, const float *x, size_t stride, uint32_t n, uint32_t size,
-                          int diagonal, float *panel, float *to) {
-  const uint32_t heights = ceil_div(rows, MR), columns = ceil_div(n, PANEL);
-  memset(to, 0, 4ull * rows * SIDE);
-  for (uint32_t c = 0; c < columns; c += PAIR) {
-    const uint32_t pairs = min_u32(PAIR, columns - c);
-    for (uint32_t j = 0; j < pairs; j++)
-      transpose_panel(panel + j * size * PANEL, x, (c + j) * PANEL * stride, stride, min_u32(PANEL, n - (c + j) * PANEL),
-                      size, F32);
-    const Panels b = {.panel = {panel, panel + size * PANEL}, .stride = PANEL};
-    for (uint32_t i = 0; i < heights; i++) {
-      const uint32_t row = panel_row(rows, heights, i), end = panel_row(rows, heights, i + 1);
-      if ((diagonal > 0 && c * PANEL >= end) || (diagonal < 0 && (c + pairs) * PANEL <= row)) continue;
-      micro_packed(end - row, pairs, size, packed + row * size, &b, to + row * SIDE + c * PANEL, SIDE);
-    }
-  }
-}
-
-/* sums[rows, padded(size)] += weights[rows, SIDE] · n rows of x, `stride` apart; `diagonal` as above. */
-static void add_rows(const float *weights, uint32_t rows, const float *x, size_t stride, uint32_t n, uint32_t size,
-                     int diagonal, float *sums) {
-  const uint32_t heights = ceil_div(rows, MR), width = padded(size);
-  for (uint32_t d = 0; d < width; d += PAIR * PANEL) {
-    const uint32_t pairs = min_u32(PAIR, (width - d) / PANEL);
-    for (uint32_t i = 0; i < heights; i++) {
-      const uint32_t row = panel_row(rows, heights, i), end = panel_row(rows, heights, i + 1);
-      const uint32_t k0 = diagonal < 0 ? min_u32(row, n) : 0, k1 = diagonal > 0 ? min_u32(end, n) : n;
-      const float *first = x + k0 * stride + d;
-      const Panels b = {.panel = {first, first + PANEL}, .stride = stride};
-      micro_weights(end - row, pairs, k1 - k0, weights + row * SIDE + k0, &b, sums + row * width + d, width);
-    }
-  }
-}
-
 static void query_plan(const Step *step, Plan *plan) {
   const AttentionBackParams *p = (const AttentionBackParams *)step->params;
   const uint64_t values = (uint64_t)p->rows * p->heads * p->head_size, size = p->head_size;
@@ -82,7 +35,7 @@ static void query_plan(const Step *step, Plan *plan) {
   plan->need[QUERY_Y] = plan->need[QUERY_DY] = values;
   plan->need[QUERY_STATS] = 2ull * p->rows * p->heads;
   plan->phases = 1;
-  plan->each = 4 * (SIDE * (2 * size + padded(size) + 2 * SIDE + 3) + 2 * size * PANEL);
+  plan->each = 4 * (SIDE * (padded(size) + 2 * SIDE + 3) + 2 * packed_floats(size) + panel_floats(size));
 }
 
 static void query_tile(const Step *step, uint32_t phase, uint32_t tile, const Worker *worker) {
@@ -93,12 +46,13 @@ static void query_tile(const Step *step, uint32_t phase, uint32_t tile, const Wo
   const float *qkv = (const float *)step->bind[QUERY_QKV].data + part.h * size;
   const float *y = (const float *)step->bind[QUERY_Y].data + at, *dy = (const float *)step->bind[QUERY_DY].data + at;
   float *scores = (float *)worker->own, *slopes = scores + SIDE * SIDE, *sums = slopes + SIDE * SIDE;
-  float *q = sums + SIDE * wide, *d = q + SIDE * size, *panel = d + SIDE * size, *delta = panel + 2 * size * PANEL;
+  float *memory = sums + SIDE * wide, *panel = memory + 2 * packed_floats(size), *delta = panel + panel_floats(size);
+  Packed *q = (Packed *)memory, *d = (Packed *)(memory + packed_floats(size));
   Partial *softmax = (Partial *)(delta + SIDE);
   (void)phase;
   if (!part.n) return;
   pack_scaled(qkv + part.row * stride, stride, part.n, size, p->scale, q);
-  pack_rows(dy, width, 0, part.n, size, 0, size, d);
+  pack_scaled(dy, width, part.n, size, 1, d);
   memset(sums, 0, 4ull * part.n * wide);
   for (uint32_t r = 0; r < part.n; r++) {
     softmax[r] = (Partial){-INFINITY, 0};
@@ -136,7 +90,7 @@ static void key_plan(const Step *step, Plan *plan) {
   plan->need[KEY_DY] = values;
   plan->need[KEY_STATS] = 2ull * p->rows * p->heads;
   plan->phases = 1;
-  plan->each = 4 * (SIDE * (2 * size + 2 * padded(size) + 2 * SIDE + 2) + 2 * size * PANEL);
+  plan->each = 4 * (SIDE * (2 * padded(size) + 2 * SIDE + 2) + 2 * packed_floats(size) + panel_floats(size));
 }
 
 /* A block's scores [keys, queries] → probabilities, its slopes → changes of the scores; 0 where the key is not seen. */
@@ -160,12 +114,13 @@ static void key_tile(const Step *step, uint32_t phase, uint32_t tile, const Work
   const float *qkv = (const float *)step->bind[KEY_QKV].data + part.h * size;
   const float *stats = (const float *)step->bind[KEY_STATS].data + 2ull * part.h;
   float *scores = (float *)worker->own, *slopes = scores + SIDE * SIDE, *dk = slopes + SIDE * SIDE;
-  float *dv = dk + SIDE * wide, *k = dv + SIDE * wide, *v = k + SIDE * size, *panel = v + SIDE * size;
-  float *log = panel + 2 * size * PANEL, *delta = log + SIDE;
+  float *dv = dk + SIDE * wide, *memory = dv + SIDE * wide, *panel = memory + 2 * packed_floats(size);
+  float *log = panel + panel_floats(size), *delta = log + SIDE;
+  Packed *k = (Packed *)memory, *v = (Packed *)(memory + packed_floats(size));
   (void)phase;
   if (!part.n) return;
   pack_scaled(qkv + part.row * stride + width, stride, part.n, size, p->scale, k);
-  pack_rows(qkv + part.row * stride + 2 * width, stride, 0, part.n, size, 0, size, v);
+  pack_scaled(qkv + part.row * stride + 2 * width, stride, part.n, size, 1, v);
   memset(dk, 0, 8ull * SIDE * wide);
   memset(log, 0, 8ull * SIDE);
   for (uint32_t from = part.row; from < part.end; from += SIDE) {

@@ -1,7 +1,7 @@
 /* One row's attention over a range of keys, as partial softmax: what decoding runs. */
 #ifndef ATTENTION_ROW_H
 #define ATTENTION_ROW_H
-#include "micro.h"
+#include "transpose.h"
 
 /* Keys whose scores are held at once. */
 enum { KEYS = 64 };

@@ -1,7 +1,7 @@
 /* Matrix products over groups of rows, each with its own matrix: blocked for the caches, dealt out as tiles. */
 #ifndef GEMM_H
 #define GEMM_H
-#include "micro.h"
+#include "transpose.h"
 
 /* Rows of a block of A (L2), panels of a tile of C. */
 enum { ROW_BLOCK = 256, PANEL_BLOCK = 16, TILE_COLS = PANEL_BLOCK * PANEL };

@@ -3,8 +3,6 @@
 #define GEMV_H
 #include "vector.h"
 
-#define NV (PANEL / VW)
-
 /* Elements of the matrix that one tile reads: long runs for the prefetcher, short ones to share small matrices out. */
 enum { GEMV_LEAST = 1 << 13, GEMV_MOST = 1 << 18 };
 

@@ -57,6 +57,8 @@ extern const Kernel kernels_portable[], kernels_avx2[], kernels_avx512[], kernel
 static inline uint32_t ceil_div(uint32_t a, uint32_t b) { return a / b + (a % b != 0); }
 static inline uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 static inline uint32_t max_u32(uint32_t a, uint32_t b) { return a > b ? a : b; }
+/* Panels of rows are of equal height, or one less: panel i starts at this row. */
+static inline uint32_t panel_row(uint32_t rows, uint32_t panels, uint32_t i) { return (uint64_t)rows * i / panels; }
 /* Bytes up to the next cache line. */
 static inline uint64_t lines(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
 

@@ -3,14 +3,13 @@
 #define MICRO_H
 #include "transpose.h"
 
-/* MR rows and PAIR panels fill the registers; NV vectors make a panel. */
-#define NV (PANEL / VW)
+/* MR rows and PAIR panels fill the registers. */
 #if VW == 16
-enum { MR = 14, PAIR = 2 };
+enum { MR = 14 };
 #elif VW == 8 || defined(__aarch64__)
-enum { MR = 6, PAIR = 1 };
+enum { MR = 6 };
 #else
-enum { MR = 3, PAIR = 1 };
+enum { MR = 3 };
 #endif
 
 /* B: one or two panels, rows `stride` floats apart. `next`: memory to ask for meanwhile, `step` bytes for each row of B. */
@@ -85,9 +84,6 @@ ALONE void micro_packed(uint32_t mr, uint32_t pairs, uint32_t inner, const float
                         size_t ldc) {
   micro_rows(mr, pairs, 0, 0, inner, a, b, c, ldc);
 }
-
-/* The panels of `rows` rows are of equal height, or one less: panel i starts at this row. */
-static inline uint32_t panel_row(uint32_t rows, uint32_t panels, uint32_t i) { return (uint64_t)rows * i / panels; }
 
 /* Asks for n floats. */
 INLINE void ask(const float *p, uint32_t n) {

@@ -15,6 +15,9 @@
 #define VW 4
 #endif
 
+/* Vectors of a panel; panels that products take side by side. */
+enum { NV = PANEL / VW, PAIR = VW == 16 ? 2 : 1 };
+
 typedef float vf __attribute__((vector_size(4 * VW)));
 typedef int32_t vi __attribute__((vector_size(4 * VW)));
 typedef float vf_unaligned __attribute__((vector_size(4 * VW), aligned(4), may_alias));

@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { library, usableSets } from "../../src/device/cpu/library.ts";
 import { commandLine, environment, home, lola, onTerminal, root } from "./lola.ts";
 
 const corpus = join(home, "corpus");
@@ -129,6 +130,25 @@ test("--dry-run tells what it would take and makes nothing", async () => {
   expect(config.model).toMatchObject({ width: 8, heads: 4, inner: 32, experts: 2, context: 16, eos: 5 });
 });
 
+/** Elsewhere than on a processor with AMX nothing but the refusal can run. */
+test("a run is begun, and goes on, in the precision asked for", async () => {
+  const flags = [...tiny, ...steps(2), "--device", "cpu"];
+  const ran = await lola(["train", corpus, "-o", "half", ...flags, "--precision", "bf16", "-q"]);
+  if (!usableSets(library()).has("amx")) {
+    expect(ran).toMatchObject({ code: 4, out: "" });
+    expect(ran.err).toMatch(/^lola: no products in bf16 here: .*\ntry: --precision f32\n$/);
+    return;
+  }
+  expect(ran).toMatchObject({ code: 0, err: "" });
+  expect(JSON.parse(fileOf("half", "config.json").toString()).device).toMatchObject({ kind: "cpu", precision: "bf16" });
+  const again = async (...more: string[]) => {
+    const { out } = await lola(["train", "--resume", "half", "--dry-run", "--json", ...more]);
+    return JSON.parse(out).device.name;
+  };
+  expect(await again()).toStartWith("AMX in bf16");
+  expect(await again("--precision", "f32")).not.toContain("bf16");
+});
+
 test("what cannot fit is refused with the numbers, before anything is made", async () => {
   const huge = ["--layers", "64", "--width", "16384", "--heads", "64", "--vocabulary", "300"];
   const ran = await lola(["train", corpus, "-o", "huge", "--device", "reference", ...huge]);
@@ -156,6 +176,7 @@ describe("misuse", () => {
     [[corpus, "-o", "corpus"], 2, "corpus is not empty: it holds swa.txt"],
     [[corpus, "-o", join(corpus, "swa.txt")], 2, "swa.txt is a file"],
     [["none", "-o", "x"], 2, "none: no such file or folder"],
+    [[corpus, "-o", "x", ...tiny, "--precision", "bf16"], 2, "--device reference computes in f32 only"],
     [[corpus, "-o", "x", "--heads", "3"], 2, "--heads 3 do not divide a width of 128"],
     [[corpus, "-o", "x", "--batch", "16", "--micro-batch", "5"], 2, "does not divide a batch of 16"],
     [

@@ -26,8 +26,17 @@ export function nmse(actual: ArrayLike<number>, expected: ArrayLike<number>): nu
   return error === 0 ? 0 : error / power;
 }
 
-/** @returns what is wrong, one line each; nothing when all is well */
-export async function check(device: Device, kernel: Kernel, example: Case, type: FloatType): Promise<string[]> {
+/**
+ * @param bound largest NMSE of floats
+ * @returns what is wrong, one line each; nothing when all is well
+ */
+export async function check(
+  device: Device,
+  kernel: Kernel,
+  example: Case,
+  type: FloatType,
+  bound = type === "f32" ? 1e-7 : 1e-6,
+): Promise<string[]> {
   const initial: Record<string, Values> = {};
   const expected: Record<string, Values> = {};
   for (const [name, { data }] of Object.entries(example.tensors)) {
@@ -83,7 +92,7 @@ export async function check(device: Device, kernel: Kernel, example: Case, type:
       if (differs >= 0) complain(`element ${differs} is ${got[differs]}, not ${wants[differs]}`);
     } else {
       const error = nmse(got, wants);
-      if (!(error <= (type === "f32" ? 1e-7 : 1e-6))) complain(`NMSE ${error}`);
+      if (!(error <= bound)) complain(`NMSE ${error}`);
     }
   }
   return wrong;

@@ -4,6 +4,7 @@ import { kernels } from "../../../kernels/index.ts";
 import type { Case, CaseTensor, Kernel } from "../../../kernels/kernel.ts";
 import { adamwUpdate } from "../../../kernels/optim/adamw_update.ts";
 import { openCpu } from "../../../src/device/cpu/cpu.ts";
+import { library, usableSets } from "../../../src/device/cpu/library.ts";
 import type { Device, Tensor } from "../../../src/device/device.ts";
 
 /** Elements before and after every tensor in rows. */
@@ -36,17 +37,21 @@ async function results(device: Device, kernel: Kernel, example: Case): Promise<M
   return new Map(names.map((name, i) => [name, Buffer.from(read[i]!)]));
 }
 
-test("the same bytes with 1, 2 and 5 threads", async () => {
-  const devices = [1, 2, 5].map((threads) => openCpu({ threads }));
-  for (const kernel of kernels)
-    for (const example of kernel.cases()) {
-      const [one, ...more] = await Promise.all(devices.map((device) => results(device, kernel, example)));
-      for (const other of more)
-        for (const [name, bytes] of one!)
-          if (!bytes.equals(other.get(name)!)) expect(`${kernel.name}, ${example.label}: ${name} differs`).toBe("");
-    }
-  for (const device of devices) device.close();
-}, 60_000);
+test.each([...usableSets(library()).keys()])(
+  "the same bytes with 1, 2 and 5 threads: %s",
+  async (isa) => {
+    const devices = [1, 2, 5].map((threads) => openCpu({ threads, isa }));
+    for (const kernel of kernels)
+      for (const example of kernel.cases()) {
+        const [one, ...more] = await Promise.all(devices.map((device) => results(device, kernel, example)));
+        for (const other of more)
+          for (const [name, bytes] of one!)
+            if (!bytes.equals(other.get(name)!)) expect(`${kernel.name}, ${example.label}: ${name} differs`).toBe("");
+      }
+    for (const device of devices) device.close();
+  },
+  60_000,
+);
 
 /** Kernels of training whose indices come from data, or from other kernels' results. */
 const indexed = [

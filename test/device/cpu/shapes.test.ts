@@ -20,11 +20,13 @@ import { sampleForward } from "../../../kernels/sample/sample_forward.ts";
 import { openCpu } from "../../../src/device/cpu/cpu.ts";
 import { library, usableSets } from "../../../src/device/cpu/library.ts";
 import { check, weightTypes } from "../../kernels/compare.ts";
+import { boundOf } from "./bounds.ts";
 
 async function agrees(kernel: Kernel, example: Case): Promise<void> {
   for (const isa of usableSets(library()).keys()) {
     const device = openCpu({ isa, threads: 2 });
-    for (const type of weightTypes(kernel)) expect(await check(device, kernel, example, type)).toEqual([]);
+    for (const type of weightTypes(kernel))
+      expect(await check(device, kernel, example, type, boundOf(isa, kernel, type))).toEqual([]);
     device.close();
   }
 }

@@ -1,0 +1,63 @@
+/* The small products of attention in f32: blocks of SIDE queries and SIDE keys, A packed, B as it lies in memory. */
+#ifndef ATTENTION_F32_H
+#define ATTENTION_F32_H
+#include "attention_row.h"
+#include "micro.h"
+
+typedef float Packed;
+
+/* Floats that SIDE packed rows take, and what multiply_rows needs beside them. */
+static inline uint32_t packed_floats(uint32_t size) { return SIDE * size; }
+static inline uint32_t panel_floats(uint32_t size) { return 2 * size * PANEL; }
+
+/* `rows` rows of x, `stride` apart, times scale → packed. */
+static void pack_scaled(const float *x, size_t stride, uint32_t rows, uint32_t size, float scale, Packed *packed) {
+  pack_rows(x, stride, 0, rows, size, 0, size, packed);
+  for (uint32_t i = 0; i < rows * size && scale != 1; i++) packed[i] *= scale;
+}
+
+/* A micro-kernel whose A is row-major with SIDE columns: the softmax weights. */
+static void micro_weights(uint32_t mr, uint32_t pairs, uint32_t inner, const float *a, const Panels *b, float *c,
+                          size_t ldc) {
+  micro_rows(mr, pairs, SIDE, 0, inner, a, b, c, ldc);
+}
+
+/*
+ * to[rows, SIDE] = packed · xᵀ for n ≤ SIDE rows of x, `stride` apart; 0 beyond. `diagonal`: of row r only the columns
+ * up to r (1) or from r on (−1) are wanted, and others may be left 0; 0: all are.
+ */
+static void multiply_rows(const Packed *packed, uint32_t rows, const float *x, size_t stride, uint32_t n, uint32_t size,
+                          int diagonal, float *panel, float *to) {
+  const uint32_t heights = ceil_div(rows, MR), columns = ceil_div(n, PANEL);
+  memset(to, 0, 4ull * rows * SIDE);
+  for (uint32_t c = 0; c < columns; c += PAIR) {
+    const uint32_t pairs = min_u32(PAIR, columns - c);
+    for (uint32_t j = 0; j < pairs; j++)
+      transpose_panel(panel + j * size * PANEL, x, (c + j) * PANEL * stride, stride, min_u32(PANEL, n - (c + j) * PANEL),
+                      size, F32);
+    const Panels b = {.panel = {panel, panel + size * PANEL}, .stride = PANEL};
+    for (uint32_t i = 0; i < heights; i++) {
+      const uint32_t row = panel_row(rows, heights, i), end = panel_row(rows, heights, i + 1);
+      if ((diagonal > 0 && c * PANEL >= end) || (diagonal < 0 && (c + pairs) * PANEL <= row)) continue;
+      micro_packed(end - row, pairs, size, packed + row * size, &b, to + row * SIDE + c * PANEL, SIDE);
+    }
+  }
+}
+
+/* sums[rows, padded(size)] += weights[rows, SIDE] · n rows of x, `stride` apart; `diagonal` as above. */
+static void add_rows(const float *weights, uint32_t rows, const float *x, size_t stride, uint32_t n, uint32_t size,
+                     int diagonal, float *sums) {
+  const uint32_t heights = ceil_div(rows, MR), width = padded(size);
+  for (uint32_t d = 0; d < width; d += PAIR * PANEL) {
+    const uint32_t pairs = min_u32(PAIR, (width - d) / PANEL);
+    for (uint32_t i = 0; i < heights; i++) {
+      const uint32_t row = panel_row(rows, heights, i), end = panel_row(rows, heights, i + 1);
+      const uint32_t k0 = diagonal < 0 ? min_u32(row, n) : 0, k1 = diagonal > 0 ? min_u32(end, n) : n;
+      const float *first = x + k0 * stride + d;
+      const Panels b = {.panel = {first, first + PANEL}, .stride = stride};
+      micro_weights(end - row, pairs, k1 - k0, weights + row * SIDE + k0, &b, sums + row * width + d, width);
+    }
+  }
+}
+
+#endif
