@@ -20,6 +20,7 @@ import type { TensorStream } from "../checkpoint/tensor.ts";
 import type { Cursor } from "../data/batches.ts";
 import type { WeightSource } from "../model/weights.ts";
 import type { TrainingEngine } from "./engine.ts";
+import type { LossScaling } from "./loss-scale.ts";
 
 /** What a run knows besides its tensors. */
 export interface RunState {
@@ -29,6 +30,8 @@ export interface RunState {
   /** Steps left out since their gradient was not finite: in all, and how many of the last ones in a row. */
   skipped: number;
   bad: number;
+  /** Only with products in f16. */
+  scaling?: LossScaling;
   /** Lowest bits per byte of a validation. */
   best: number | undefined;
   cursor: Cursor;
@@ -112,9 +115,9 @@ export function openCheckpoint(path: string): Checkpoint {
 }
 
 function readState(value: unknown): RunState {
-  const known = Object.hasOwn(Object(value), "best") ? ["best"] : [];
+  const known = ["best", "scaling"].filter((name) => Object.hasOwn(Object(value), name));
   const counts = ["bad", "metrics", "skipped", "step", "validated"] as const;
-  const { best, cursor, data, ...rest } = asMap(value, "training", [...counts, "cursor", "data", ...known]);
+  const { best, cursor, data, scaling, ...rest } = asMap(value, "training", [...counts, "cursor", "data", ...known]);
   const [bad, metrics, skipped, step, validated] = counts.map((name) => asCount(rest[name], name)) as [
     ...[number, number, number, number, number],
   ];
@@ -124,7 +127,15 @@ function readState(value: unknown): RunState {
   const taken = asList(windows, "cursor windows").map((count) => asCount(count, "cursor windows"));
   return {
     ...{ bad, metrics, skipped, step, validated, best },
+    ...(scaling !== undefined && { scaling: readScaling(scaling) }),
     data: asHex(data, 64, "training data"),
     cursor: { rows: asCount(rows, "cursor rows"), windows: taken },
   };
+}
+
+function readScaling(value: unknown): LossScaling {
+  const { scale, patience, clean } = asMap(value, "scaling", ["scale", "patience", "clean"]);
+  const counts = { patience: asCount(patience, "patience"), clean: asCount(clean, "clean") };
+  if (typeof scale === "number" && scale >= 1 && Number.isInteger(Math.log2(scale))) return { scale, ...counts };
+  throw new DataError("checkpoint.scaling", `scaling: scale is ${scale}, no power of two from 1 on`);
 }

@@ -62,8 +62,8 @@ const largest = {
   stream: 2 ** 32 - 1,
   dropout: 1,
   capacity: 2 ** 32 - 1,
-  scale: 1,
-  aux: 1,
+  scale: 2 ** 24,
+  aux: 2 ** 24,
   add: 1,
   rate: 1,
   clip: 1,
@@ -144,8 +144,15 @@ export class TrainingEngine {
    * One step over its micro-batches: gradient of the mean loss of all counted targets, clipped, AdamW.
    * @param number of the step, from 1
    * @param rate learning rate
+   * @param updates steps that changed the parameters, this one included; default: all
+   * @param lossScale what the loss is multiplied by on the way back, and the gradient divided by before it is used
    */
-  async step(batches: readonly MicroBatch[], number: number, rate: number, signal?: AbortSignal): Promise<StepResult> {
+  async step(
+    batches: readonly MicroBatch[],
+    number: number,
+    rate: number,
+    { updates = number, lossScale = 1 } = {},
+  ): Promise<StepResult> {
     const { config, recipe, buffers } = this;
     const counted = batches.reduce(
       (sum, { targets }) => sum + targets.reduce((n, t) => n + (t < config.vocabulary ? 1 : 0), 0),
@@ -159,11 +166,11 @@ export class TrainingEngine {
       const values = {
         ...this.seeds((number - 1) * batches.length + i),
         ...dropValues(config, buffers, true),
-        scale: 1 / counted,
-        aux: (recipe.balance * config.experts) / buffers.rows / batches.length,
+        scale: lossScale / counted,
+        aux: (lossScale * recipe.balance * config.experts) / buffers.rows / batches.length,
         add: i > 0 ? 1 : 0,
       };
-      const { nll, balance } = await this.run(this.backward, values, signal);
+      const { nll, balance } = await this.run(this.backward, values);
       loss += nll.reduce((sum, x) => sum + x, 0) / counted;
       for (let layer = 0; layer < moe; layer++)
         for (let e = 0; e < config.experts; e++) {
@@ -174,14 +181,14 @@ export class TrainingEngine {
         }
     }
     const [sums] = await this.device.run(this.measure, {}, { read: [this.sums] });
-    const { norm, bad } = gradientNorm(new Float32Array(sums!.slice().buffer));
+    const { norm, bad } = gradientNorm(new Float32Array(sums!.slice().buffer), lossScale);
     const result = { loss, aux, norm, bad, load };
     if (bad > 0 || !Number.isFinite(loss + aux + norm)) return { ...result, bad: Math.max(1, bad) };
     await this.device.run(this.adamw, {
       rate,
-      clip: clipFactor(norm, recipe.clip),
-      unbias1: 1 - recipe.beta1 ** number,
-      unbias2: 1 - recipe.beta2 ** number,
+      clip: clipFactor(norm, recipe.clip) / lossScale,
+      unbias1: 1 - recipe.beta1 ** updates,
+      unbias2: 1 - recipe.beta2 ** updates,
     });
     return result;
   }
@@ -192,10 +199,9 @@ export class TrainingEngine {
     return this.run(this.forward, { ...this.seeds(0), ...dropValues(this.config, this.buffers, false), scale: 0 });
   }
 
-  private async run(program: Program, values: Record<string, number>, signal?: AbortSignal): Promise<Losses> {
+  private async run(program: Program, values: Record<string, number>): Promise<Losses> {
     const { nll, balance } = this.buffers;
-    const options = signal ? { read: [nll, balance], signal } : { read: [nll, balance] };
-    const [losses, loads] = await this.device.run(program, values, options);
+    const [losses, loads] = await this.device.run(program, values, { read: [nll, balance] });
     return { nll: new Float32Array(losses!.slice().buffer), balance: new Float32Array(loads!.slice().buffer) };
   }
 
@@ -256,11 +262,12 @@ function sortedRows(tokens: Uint32Array, vocabulary: number): Uint32Array {
   return rows;
 }
 
-function gradientNorm(sums: Float32Array): { norm: number; bad: number } {
+/** Of a gradient that is `scale` times too long. */
+function gradientNorm(sums: Float32Array, scale: number): { norm: number; bad: number } {
   let [squares, bad] = [0, 0];
   for (let i = 0; i < sums.length; i += 2) {
     squares += sums[i]!;
     bad += sums[i + 1]!;
   }
-  return { norm: Math.sqrt(squares), bad };
+  return { norm: Math.sqrt(squares) / scale, bad };
 }

@@ -18,6 +18,8 @@ export interface StepEvent {
   share: number[];
   /** Elements of the gradient that were not finite: the step was left out if there were any. */
   bad: number;
+  /** What the loss was multiplied by on the way back; only with products in f16. */
+  lossScale?: number;
 }
 
 /** Held-out text, after a step. */

@@ -22,6 +22,7 @@ import type { StepEvent, TrainingEvent } from "./events.ts";
 import { isRun, readConfig, runFiles, writeConfig } from "./folder.ts";
 import { takeLock } from "./lock.ts";
 import { JsonLog } from "./log.ts";
+import { initialScaling, isLeast, nextScaling } from "./loss-scale.ts";
 import { learningRate } from "./optimizer.ts";
 import { Stopwatch } from "./stopwatch.ts";
 import { validate } from "./validation.ts";
@@ -158,6 +159,7 @@ export class TrainingRun {
         ...{ step: 0, validated: 0, skipped: 0, bad: 0, best: undefined, metrics: 0 },
         cursor: { rows: 0, windows: data.languages.map(() => 0) },
         data: fingerprint(data.languages),
+        ...(config.device.precision === "f16" && { scaling: initialScaling }),
       };
       const start = weights ?? initialWeights(model, BigInt(seed), sigma);
       const run = new TrainingRun(folder, config, device, data, state, start, undefined, unlock);
@@ -245,13 +247,18 @@ export class TrainingRun {
       drawn.map((batch) => microBatch(batch, config.shape.time)),
       step,
       rate,
+      { updates: step - state.skipped, ...(state.scaling && { lossScale: state.scaling.scale }) },
     );
-    const event = stepEvent(step, tokens, rate, result, config.model);
+    const event = stepEvent(step, tokens, rate, result, state, config.model);
     this.metrics.add(event);
     state.step = step;
     state.cursor = batches.cursor;
-    state.bad = result.bad > 0 ? state.bad + 1 : 0;
-    if (result.bad > 0) state.skipped++;
+    const overflowed = result.bad > 0;
+    // An overflow at a loss scale that can still fall is no fault of the run.
+    const hopeless = overflowed && (!state.scaling || isLeast(state.scaling));
+    state.bad = hopeless ? state.bad + 1 : 0;
+    if (overflowed) state.skipped++;
+    if (state.scaling) state.scaling = nextScaling(state.scaling, overflowed);
     onEvent(event);
     if (state.bad >= mostBad) throw this.endless(drawn, result);
   }
@@ -265,7 +272,7 @@ export class TrainingRun {
       const event = { event: "validation", step, tokens: step * tokensOfStep(config), ...found } as const;
       this.metrics.add(event);
       onEvent(event);
-      if (state.best === undefined || found.bitsPerByte < state.best) {
+      if (Number.isFinite(found.bitsPerByte) && found.bitsPerByte < (state.best ?? Number.POSITIVE_INFINITY)) {
         state.best = found.bitsPerByte;
         const { model } = config;
         const contents = { config: model, tokenizer: this.data.tokenizer.data, provenance: this.provenance };
@@ -361,10 +368,18 @@ function microBatch({ tokens, languages }: Batch, time: number): MicroBatch {
   return { inputs, targets };
 }
 
-function stepEvent(step: number, tokens: number, rate: number, result: StepResult, model: ModelConfig): StepEvent {
+function stepEvent(
+  step: number,
+  tokens: number,
+  rate: number,
+  result: StepResult,
+  { scaling }: RunState,
+  model: ModelConfig,
+): StepEvent {
   const { loss, aux, norm, bad, load } = result;
   const loads = moeLayers(model).map((_, i) => load.subarray(i * model.experts, (i + 1) * model.experts));
   const entropy = loads.map((shares) => -shares.reduce((sum, p) => sum + (p > 0 ? p * Math.log(p) : 0), 0));
   const share = loads.map((shares) => Math.max(...shares));
-  return { event: "step", step, tokens, loss, aux, norm, rate, entropy, share, bad };
+  const scaled = scaling && { lossScale: scaling.scale };
+  return { event: "step", step, tokens, loss, aux, norm, rate, entropy, share, bad, ...scaled };
 }

@@ -60,6 +60,9 @@ async function trainAll(run: TrainingRun, during: (event: TrainingEvent, stop: (
   }
 }
 
+/** A run that believes its products to be in f16, and scales its losses. */
+const scaledRun = () => tinyRun({ device: { kind: "gpu", name: "test", software: true, precision: "f16" } });
+
 const failure = (promise: Promise<unknown>): Promise<LolaError> =>
   promise.then(
     () => expect.unreachable(),
@@ -206,6 +209,32 @@ describe("a gradient that is not finite", () => {
     expect(saved).toEqual([sha256(readFileSync(runFiles(folder).last))]);
     expect(readRun(folder).step).toBe(5);
   });
+
+  test("in f16 lowers the loss scale first, and ends the run when that is 1", async () => {
+    const run = await TrainingRun.create(device, newFolder(), scaledRun(), data);
+    const scales: (number | undefined)[] = [];
+    const training = trainAll(run, (event) => {
+      if (event.event !== "step") return;
+      scales.push(event.lossScale);
+      if (event.step === 6) poison(run.engine);
+    });
+    expect((await failure(training)).message).toContain("in step 21, ");
+    const halved = Array.from({ length: 11 }, (_, i) => 2 ** (11 - i));
+    expect(scales).toEqual([...new Array(6).fill(2048), 2048, ...halved, 1, 1, 1]);
+  });
+});
+
+test("in f16 a resumed run has the loss scale of the unbroken one", async () => {
+  const [whole, broken] = [newFolder(), newFolder()];
+  await trainAll(await TrainingRun.create(device, whole, scaledRun(), data));
+  const stopAt = (last: number) => (event: TrainingEvent, stop: () => void) => {
+    if (event.event === "step" && event.step === last) stop();
+  };
+  const first = await trainAll(await TrainingRun.create(device, broken, scaledRun(), data), stopAt(17));
+  expect(first).toMatchObject({ end: "stopped", step: 17 });
+  expect(openedState(broken).scaling).toEqual({ scale: 2048, patience: 2, clean: 17 });
+  await trainAll(await TrainingRun.resume(device, broken, data));
+  expect(hashes(broken)).toEqual(hashes(whole));
 });
 
 const openedState = (folder: string) => {
