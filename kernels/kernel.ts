@@ -32,6 +32,8 @@ export interface GpuTraits {
   software: boolean;
   /** Smallest and largest subgroup, when WGSL subgroup operations are available. */
   subgroups?: { min: number; max: number };
+  /** Products are to multiply f16 (`shader-f16`), as they do only when asked to. */
+  half: boolean;
   maxWorkgroupSize: number;
   maxWorkgroupBytes: number;
 }

@@ -1,5 +1,7 @@
 // 64 × 64 tiles through workgroup memory, 8 rows × 4 columns a thread, 16 rows of wte at a time.
 
+alias part = vec4f; const HALF = false; // in f16 variants: enable f16; alias part = vec4h; const HALF = true;
+
 struct Params {
   rows: u32,
   width: u32,
@@ -21,8 +23,8 @@ const ROWS = 64u;
 const COLS = 16u; // vec4 columns of a tile
 const INNER = 16u;
 
-var<workgroup> dys: array<vec4f, INNER * ROWS / 4>; // [INNER, ROWS]
-var<workgroup> ws: array<vec4f, INNER * COLS>; // [INNER, COLS]
+var<workgroup> dys: array<part, INNER * ROWS / 4>; // [INNER, ROWS]
+var<workgroup> ws: array<part, INNER * COLS>; // [INNER, COLS]
 
 // Elements 4 i … 4 i + 3 of wte.
 fn weights(i: u32) -> vec4f {
@@ -53,6 +55,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let c = group.x * COLS + tx;
   let from_w = min(c, width - 1);
   var sums = array<vec4f, 8>();
+  var parts = array<part, 8>(); // of a step if HALF, else of all
   for (var v = 0u; v < params.count; v += INNER) {
     for (var j = 0u; j < 2; j++) {
       let quad = thread / INNER + 8 * j;
@@ -62,11 +65,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         let i = rows * params.vocabulary + params.first + v + column;
         value = vec4f(dy[i.x], dy[i.y], dy[i.z], dy[i.w]);
       }
-      dys[column * (ROWS / 4) + quad] = value;
+      dys[column * (ROWS / 4) + quad] = part(value);
       let row = ty + 8 * j;
-      ws[row * COLS + tx] = vec4f();
+      ws[row * COLS + tx] = part();
       if (v + row < params.count) {
-        ws[row * COLS + tx] = weights((v + row) * width + from_w);
+        ws[row * COLS + tx] = part(weights((v + row) * width + from_w));
       }
     }
     workgroupBarrier();
@@ -74,25 +77,32 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let low = dys[i * (ROWS / 4) + 2 * ty];
       let high = dys[i * (ROWS / 4) + 2 * ty + 1];
       let value = ws[i * COLS + tx];
-      sums[0] += low.x * value;
-      sums[1] += low.y * value;
-      sums[2] += low.z * value;
-      sums[3] += low.w * value;
-      sums[4] += high.x * value;
-      sums[5] += high.y * value;
-      sums[6] += high.z * value;
-      sums[7] += high.w * value;
+      parts[0] += low.x * value;
+      parts[1] += low.y * value;
+      parts[2] += low.z * value;
+      parts[3] += low.w * value;
+      parts[4] += high.x * value;
+      parts[5] += high.y * value;
+      parts[6] += high.z * value;
+      parts[7] += high.w * value;
     }
     workgroupBarrier();
+    if (HALF) {
+      for (var r = 0u; r < 8; r++) {
+        sums[r] += vec4f(parts[r]);
+      }
+      parts = array<part, 8>();
+    }
   }
   if (c >= width) {
     return;
   }
   for (var r = 0u; r < 8; r++) {
+    let sum = sums[r] + vec4f(parts[r]);
     let t = begin + 8 * ty + r;
     if (t < end) {
       let i = (params.at + t) * width + c;
-      dx[i] = select(sums[r], dx[i] + sums[r], params.add == 1);
+      dx[i] = select(sum, dx[i] + sum, params.add == 1);
     }
   }
 }

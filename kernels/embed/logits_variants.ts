@@ -1,6 +1,6 @@
 /** WGSL variants of the final logits, and of their way back. */
 import { ceilDiv, type GpuTraits, type Variant } from "../kernel.ts";
-import { broadcasts, hasTiles } from "../matmul/matmul_variants.ts";
+import { broadcasts, hasTiles, inHalf } from "../matmul/matmul_variants.ts";
 import backward from "./logits_backward.wgsl" with { type: "text" };
 import backwardSubgroup from "./logits_backward_subgroup.wgsl" with { type: "text" };
 import backwardTile from "./logits_backward_tile.wgsl" with { type: "text" };
@@ -25,7 +25,15 @@ export const logitsVariants: readonly Variant<"rows" | "width" | "count">[] = [
   { name: "elements", code: elements, grid: (p) => [ceilDiv(p.count, 64), p.rows, 1] },
 ];
 
+const backwardTiled: Variant<"rows" | "width" | "vocabulary" | "first" | "count"> = {
+  name: "tile",
+  code: backwardTile,
+  fits: (gpu, p) => hasTiles(gpu) && p.width % 8 === 0,
+  grid: (p) => [ceilDiv(p.width, 64), ceilDiv(p.rows, 64), 1],
+};
+
 export const logitsBackwardVariants: readonly Variant<"rows" | "width" | "vocabulary" | "first" | "count">[] = [
+  inHalf(backwardTiled),
   {
     name: "subgroup",
     code: backwardSubgroup,
@@ -33,11 +41,6 @@ export const logitsBackwardVariants: readonly Variant<"rows" | "width" | "vocabu
       broadcasts(gpu) && p.width % 8 === 0 && p.vocabulary % 4 === 0 && p.first % 4 === 0 && p.count % 4 === 0,
     grid: (p) => [ceilDiv(p.width, 32), ceilDiv(p.rows, 64), 1],
   },
-  {
-    name: "tile",
-    code: backwardTile,
-    fits: (gpu, p) => hasTiles(gpu) && p.width % 8 === 0,
-    grid: (p) => [ceilDiv(p.width, 64), ceilDiv(p.rows, 64), 1],
-  },
+  backwardTiled,
   { name: "elements", code: backward, grid: (p) => [ceilDiv(p.width, 64), p.rows, 1] },
 ];

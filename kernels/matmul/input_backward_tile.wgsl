@@ -1,5 +1,7 @@
 // 64 × 64 tiles through workgroup memory, 8 rows × 4 columns a thread, 16 columns of dy at a time.
 
+alias part = vec4f; const HALF = false; // in f16 variants: enable f16; alias part = vec4h; const HALF = true;
+
 struct Params {
   rows: u32,
   inner: u32,
@@ -19,8 +21,8 @@ const ROWS = 64u;
 const COLS = 16u; // vec4 columns of a tile
 const INNER = 16u;
 
-var<workgroup> dys: array<vec4f, INNER * ROWS / 4>; // [INNER, ROWS]
-var<workgroup> ws: array<vec4f, INNER * COLS>; // [INNER, COLS]
+var<workgroup> dys: array<part, INNER * ROWS / 4>; // [INNER, ROWS]
+var<workgroup> ws: array<part, INNER * COLS>; // [INNER, COLS]
 
 // Elements 4 i … 4 i + 3 of w.
 fn weights(i: u32) -> vec4f {
@@ -61,6 +63,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let rows = min(vec4u(begin + 4 * block) + vec4u(0, 1, 2, 3), vec4u(end - 1)) * quads;
   let from_w = min(group.x * COLS + block, inner - 1) * 4 * panel;
   var sums = array<vec4f, 8>();
+  var parts = array<part, 8>(); // of a step if HALF, else of all
   for (var first = 0u; first < quads; first += INNER / 4) {
     let n = first + quad;
     var value = mat4x4f();
@@ -73,9 +76,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
     for (var c = 0u; c < 4; c++) {
       if (thread < 64) {
-        dys[(quad * 4 + c) * (ROWS / 4) + block] = value[c];
+        dys[(quad * 4 + c) * (ROWS / 4) + block] = part(value[c]);
       } else {
-        ws[(quad * 4 + c) * COLS + block] = value[c];
+        ws[(quad * 4 + c) * COLS + block] = part(value[c]);
       }
     }
     workgroupBarrier();
@@ -83,25 +86,32 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let low = dys[i * (ROWS / 4) + 2 * ty];
       let high = dys[i * (ROWS / 4) + 2 * ty + 1];
       let value = ws[i * COLS + tx];
-      sums[0] += low.x * value;
-      sums[1] += low.y * value;
-      sums[2] += low.z * value;
-      sums[3] += low.w * value;
-      sums[4] += high.x * value;
-      sums[5] += high.y * value;
-      sums[6] += high.z * value;
-      sums[7] += high.w * value;
+      parts[0] += low.x * value;
+      parts[1] += low.y * value;
+      parts[2] += low.z * value;
+      parts[3] += low.w * value;
+      parts[4] += high.x * value;
+      parts[5] += high.y * value;
+      parts[6] += high.z * value;
+      parts[7] += high.w * value;
     }
     workgroupBarrier();
+    if (HALF) {
+      for (var r = 0u; r < 8; r++) {
+        sums[r] += vec4f(parts[r]);
+      }
+      parts = array<part, 8>();
+    }
   }
   for (var r = 0u; r < 8; r++) {
+    var sum = sums[r] + vec4f(parts[r]);
     let t = begin + 8 * ty + r;
     if (t < end && k < inner) {
       let i = t * inner + k;
       if (params.gelu == 1) {
-        sums[r] *= slope(u[i]);
+        sum *= slope(u[i]);
       }
-      dx[i] = sums[r];
+      dx[i] = sum;
     }
   }
 }

@@ -28,6 +28,25 @@ export function hasTiles({ software, maxWorkgroupSize }: GpuTraits): boolean {
   return !software && maxWorkgroupSize >= 128;
 }
 
+/** The line of a tile kernel that says what it multiplies, and what stands there to multiply f16. */
+const [whole, half] = [
+  "alias part = vec4f; const HALF = false;",
+  "enable f16; alias part = vec4h; const HALF = true;",
+] as const;
+
+/**
+ * A variant of tiles, with the same text in f16: operands are rounded as they come into workgroup memory, and 16 products
+ * are summed before the sum is added to others in f32. Taken wherever f16 is asked for, by CPU adapters too.
+ */
+export function inHalf<P extends string>(tile: Variant<P>): Variant<P> {
+  return {
+    ...tile,
+    name: `${tile.name} in f16`,
+    code: tile.code.replace(whole, half),
+    fits: (gpu, p) => gpu.half && (tile.fits?.({ ...gpu, software: false }, p) ?? true),
+  };
+}
+
 export function fitsTile(gpu: GpuTraits, { inner, cols }: Shape): boolean {
   return hasTiles(gpu) && inner % 4 === 0 && cols % 8 === 0;
 }
@@ -45,6 +64,13 @@ export function rowConstants({ software }: GpuTraits): { LANES: number; SLICES: 
 /** Columns of a workgroup of the variant for rows. */
 export const rowColumns = 64;
 
+const tiled: Variant<"rows" | "inner" | "cols"> = {
+  name: "tile",
+  code: tile,
+  fits: fitsTile,
+  grid: (p) => [ceilDiv(p.cols, 64), ceilDiv(p.rows, 64), 1],
+};
+
 export const matmulVariants: readonly Variant<"rows" | "inner" | "cols">[] = [
   {
     name: "row",
@@ -53,6 +79,7 @@ export const matmulVariants: readonly Variant<"rows" | "inner" | "cols">[] = [
     constants: rowConstants,
     grid: (p) => [ceilDiv(p.cols, rowColumns), p.rows, 1],
   },
+  inHalf(tiled),
   {
     name: "block",
     code: block,
@@ -60,6 +87,6 @@ export const matmulVariants: readonly Variant<"rows" | "inner" | "cols">[] = [
     grid: (p) => [ceilDiv(p.cols, 32), ceilDiv(p.rows, blockRows), 1],
   },
   { name: "subgroup", code: subgroup, fits: fitsSubgroup, grid: (p) => [ceilDiv(p.cols, 32), ceilDiv(p.rows, 8), 1] },
-  { name: "tile", code: tile, fits: fitsTile, grid: (p) => [ceilDiv(p.cols, 64), ceilDiv(p.rows, 64), 1] },
+  tiled,
   { name: "elements", code: elements, grid: (p) => [ceilDiv(p.cols, 64), p.rows, 1] },
 ];

@@ -1,5 +1,7 @@
 // 64 × 64 tiles through workgroup memory, 8 rows × 4 columns a thread, 16 of the inner axis at a time.
 
+alias part = vec4f; const HALF = false; // in f16 variants: enable f16; alias part = vec4h; const HALF = true;
+
 struct Params {
   rows: u32,
   inner: u32,
@@ -24,8 +26,8 @@ const ROWS = 64u;
 const COLS = 16u; // vec4 columns of a tile
 const INNER = 16u;
 
-var<workgroup> xs: array<vec4f, INNER * ROWS / 4>; // [INNER, ROWS]
-var<workgroup> ws: array<vec4f, INNER * COLS>; // [INNER, COLS]
+var<workgroup> xs: array<part, INNER * ROWS / 4>; // [INNER, ROWS]
+var<workgroup> ws: array<part, INNER * COLS>; // [INNER, COLS]
 
 // Elements 4 i … 4 i + 3 of w.
 fn weights(i: u32) -> vec4f {
@@ -80,6 +82,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let panel = select(cols, 16, cols % 16 == 0);
   let from_w = ((e - params.first) * (cols / panel) + n / panel) * params.inner * panel + n % panel;
   var sums = array<vec4f, 8>();
+  var parts = array<part, 8>(); // of a step if HALF, else of all
   for (var k = 0u; k < params.inner; k += INNER) {
     if (thread < 64) {
       var value = mat4x4f();
@@ -88,14 +91,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         value = transpose(mat4x4f(h[i.x], h[i.y], h[i.z], h[i.w]));
       }
       for (var c = 0u; c < 4; c++) {
-        xs[(quad * 4 + c) * (ROWS / 4) + block] = value[c];
+        xs[(quad * 4 + c) * (ROWS / 4) + block] = part(value[c]);
       }
     } else {
       for (var j = 0u; j < 4; j++) {
         let kw = ty % 4 + 4 * j;
-        ws[kw * COLS + tx] = vec4f();
+        ws[kw * COLS + tx] = part();
         if (k + kw < params.inner && n < cols) {
-          ws[kw * COLS + tx] = weights(from_w + (k + kw) * panel);
+          ws[kw * COLS + tx] = part(weights(from_w + (k + kw) * panel));
         }
       }
     }
@@ -104,21 +107,28 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let low = xs[i * (ROWS / 4) + 2 * ty];
       let high = xs[i * (ROWS / 4) + 2 * ty + 1];
       let value = ws[i * COLS + tx];
-      sums[0] += low.x * value;
-      sums[1] += low.y * value;
-      sums[2] += low.z * value;
-      sums[3] += low.w * value;
-      sums[4] += high.x * value;
-      sums[5] += high.y * value;
-      sums[6] += high.z * value;
-      sums[7] += high.w * value;
+      parts[0] += low.x * value;
+      parts[1] += low.y * value;
+      parts[2] += low.z * value;
+      parts[3] += low.w * value;
+      parts[4] += high.x * value;
+      parts[5] += high.y * value;
+      parts[6] += high.z * value;
+      parts[7] += high.w * value;
     }
     workgroupBarrier();
+    if (HALF) {
+      for (var r = 0u; r < 8; r++) {
+        sums[r] += vec4f(parts[r]);
+      }
+      parts = array<part, 8>();
+    }
   }
   for (var r = 0u; r < 8; r++) {
+    let sum = sums[r] + vec4f(parts[r]);
     let i = begin + 8 * ty + r;
     if (i < end && n < cols) {
-      store(e, i, n, sums[r]);
+      store(e, i, n, sum);
     }
   }
 }

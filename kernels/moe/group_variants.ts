@@ -1,6 +1,6 @@
 /** WGSL variants of the expert matrix products over grouped rows. */
 import { ceilDiv, type Variant } from "../kernel.ts";
-import { fitsSubgroup, fitsTile } from "../matmul/matmul_variants.ts";
+import { fitsSubgroup, fitsTile, inHalf } from "../matmul/matmul_variants.ts";
 import down from "./down_forward.wgsl" with { type: "text" };
 import downSubgroup from "./down_forward_subgroup.wgsl" with { type: "text" };
 import downTile from "./down_forward_tile.wgsl" with { type: "text" };
@@ -20,9 +20,11 @@ export const tiles =
   ];
 
 function variants(subgroup: string, tile: string, elements: string): readonly Variant<Names>[] {
+  const tiled: Variant<Names> = { name: "tile", code: tile, fits: fitsTile, grid: tiles(64, 64) };
   return [
+    inHalf(tiled),
     { name: "subgroup", code: subgroup, fits: fitsSubgroup, grid: tiles(8, 32) },
-    { name: "tile", code: tile, fits: fitsTile, grid: tiles(64, 64) },
+    tiled,
     { name: "elements", code: elements, grid: (p) => [ceilDiv(p.cols, 64), p.rows, 1] },
   ];
 }

@@ -1,5 +1,7 @@
 // 64 × 64 tiles through workgroup memory, 8 rows × 4 columns a thread, 16 rows of an expert at a time.
 
+alias part = vec4f; const HALF = false; // in f16 variants: enable f16; alias part = vec4h; const HALF = true;
+
 struct Params {
   rows: u32,
   inner: u32,
@@ -20,8 +22,8 @@ const ROWS = 64u;
 const COLS = 16u; // vec4 columns of a tile
 const INNER = 16u;
 
-var<workgroup> xs: array<vec4f, INNER * ROWS / 4>; // [INNER, ROWS]
-var<workgroup> dys: array<vec4f, INNER * COLS>; // [INNER, COLS]
+var<workgroup> xs: array<part, INNER * ROWS / 4>; // [INNER, ROWS]
+var<workgroup> dys: array<part, INNER * COLS>; // [INNER, COLS]
 
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -41,14 +43,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let from_dy = min(n, cols - 1);
   var bias = vec4f();
   var sums = array<vec4f, 8>();
+  var parts = array<part, 8>(); // of a step if HALF, else of all
   for (var i = start[e]; i < end; i += INNER) {
     for (var j = 0u; j < 2; j++) {
       let row = ty + 8 * j;
-      xs[row * (ROWS / 4) + tx] = vec4f();
-      dys[row * COLS + tx] = vec4f();
+      xs[row * (ROWS / 4) + tx] = part();
+      dys[row * COLS + tx] = part();
       if (i + row < end) {
-        xs[row * (ROWS / 4) + tx] = x[(i + row) * quads + from_x];
-        dys[row * COLS + tx] = dy[(i + row) * cols + from_dy];
+        xs[row * (ROWS / 4) + tx] = part(x[(i + row) * quads + from_x]);
+        dys[row * COLS + tx] = part(dy[(i + row) * cols + from_dy]);
       }
     }
     workgroupBarrier();
@@ -56,17 +59,23 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let low = xs[i * (ROWS / 4) + 2 * ty];
       let high = xs[i * (ROWS / 4) + 2 * ty + 1];
       let value = dys[i * COLS + tx];
-      bias += value;
-      sums[0] += low.x * value;
-      sums[1] += low.y * value;
-      sums[2] += low.z * value;
-      sums[3] += low.w * value;
-      sums[4] += high.x * value;
-      sums[5] += high.y * value;
-      sums[6] += high.z * value;
-      sums[7] += high.w * value;
+      bias += vec4f(value);
+      parts[0] += low.x * value;
+      parts[1] += low.y * value;
+      parts[2] += low.z * value;
+      parts[3] += low.w * value;
+      parts[4] += high.x * value;
+      parts[5] += high.y * value;
+      parts[6] += high.z * value;
+      parts[7] += high.w * value;
     }
     workgroupBarrier();
+    if (HALF) {
+      for (var r = 0u; r < 8; r++) {
+        sums[r] += vec4f(parts[r]);
+      }
+      parts = array<part, 8>();
+    }
   }
   if (n >= cols) {
     return;
@@ -74,10 +83,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let panel = select(cols, 16, cols % 16 == 0);
   let at = (group.z * (cols / panel) + n / panel) * params.inner * panel + n % panel;
   for (var r = 0u; r < 8; r++) {
+    let sum = sums[r] + vec4f(parts[r]);
     let k = begin + 8 * ty + r;
     if (k < params.inner) {
       let to = at + k * panel;
-      dw[to] = select(sums[r], dw[to] + sums[r], params.add == 1);
+      dw[to] = select(sum, dw[to] + sum, params.add == 1);
     }
   }
   if (begin == 0 && ty == 0) {

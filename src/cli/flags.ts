@@ -43,7 +43,7 @@ export const precisionFlag = {
     value: "TYPE",
     choices: precisions,
     default: "f32",
-    doc: "what products multiply; bf16 takes a processor with AMX",
+    doc: "what products multiply; bf16 takes a processor with AMX, f16 a GPU with shader-f16",
     category: "Model and engine",
     setting: true,
   },

@@ -8,9 +8,17 @@ export type DeviceChoice = (typeof deviceChoices)[number];
 export interface EngineOptions {
   /** Of the CPU engine; default: all cores. */
   threads?: number;
-  /** Of products; default: f32. Only the CPU engine has another. */
+  /** Of products; default: f32. */
   precision?: Precision;
 }
+
+/** What each engine computes in, beside f32. */
+const others: Record<Exclude<DeviceChoice, "auto">, readonly Precision[]> = {
+  gpu: ["f16"],
+  cpu: ["bf16"],
+  software: ["f16"],
+  reference: [],
+};
 
 export interface Choice {
   device: Device;
@@ -24,14 +32,11 @@ export interface Choice {
  * @throws LolaError "usage" when it has no such precision
  */
 export async function openDevice(choice: DeviceChoice, options: EngineOptions = {}): Promise<Choice> {
-  const gpu = async (software: boolean) => (await import("./gpu/gpu.ts")).openGpu({ software });
+  const { precision = "f32" } = options;
+  const gpu = async (software: boolean) => (await import("./gpu/gpu.ts")).openGpu({ software, precision });
   const cpu = async () => (await import("./cpu/cpu.ts")).openCpu(options);
   const reference = async () => (await import("./reference.ts")).openReference();
-  if (options.precision === "bf16") {
-    if (choice === "auto" || choice === "cpu") return told(await cpu(), "asked for");
-    throw new LolaError("usage", `--device ${choice} computes in f32 only`, "--device cpu, or --precision f32");
-  }
-  switch (choice) {
+  switch (precision === "f32" ? choice : engineOf(choice, precision)) {
     case "gpu":
     case "software":
       return told(await gpu(choice === "software"), "asked for");
@@ -52,6 +57,22 @@ export async function openDevice(choice: DeviceChoice, options: EngineOptions = 
       return told(await reference(), `${refusals.join("; ")}; slow`);
     }
   }
+}
+
+/**
+ * The engine that was asked for, or that has a precision other than f32 where any will do.
+ * @throws LolaError "usage" when it has not
+ */
+function engineOf(choice: DeviceChoice, precision: Precision): DeviceChoice {
+  const first = precision === "f16" ? "gpu" : "cpu";
+  if (choice === "auto") return first;
+  if (others[choice].includes(precision)) return choice;
+  const computes = ["f32", ...others[choice]].join(" and ");
+  throw new LolaError(
+    "usage",
+    `--device ${choice} computes in ${computes} only`,
+    `--device ${first}, or --precision f32`,
+  );
 }
 
 function told(device: Device, why: string): Choice {

@@ -53,7 +53,7 @@ export interface Program {
 }
 
 /** Of the operands of matrix products. Sums, and all else that is not weights on disk, are f32. */
-export const precisions = ["f32", "bf16"] as const;
+export const precisions = ["f32", "bf16", "f16"] as const;
 export type Precision = (typeof precisions)[number];
 
 export interface DeviceInfo {

@@ -7,6 +7,7 @@ import { createGPUInstance, globalConstructors } from "bun-webgpu";
 import type { GpuTraits } from "../../../kernels/kernel.ts";
 import { dawnLibrary, openLibrary } from "../../base/embedded.ts";
 import { LolaError } from "../../base/errors.ts";
+import type { Precision } from "../device.ts";
 import { hasVulkanDevice } from "./vulkan.ts";
 
 /** WebGPU's constants; Bun has no globals for them. */
@@ -163,37 +164,44 @@ const softwareHint = "install mesa-vulkan-drivers (23 or later), or --device cpu
 /**
  * Opens the adapter with all that it can do.
  * @param software take an adapter that runs on the CPU, and no other
- * @throws LolaError "device" when there is none, or not of that sort
+ * @throws LolaError "device" when there is none, or not of that sort, or without the precision
  */
-export async function openDawn(software: boolean): Promise<Opened> {
+export async function openDawn(software: boolean, precision: Precision): Promise<Opened> {
+  const otherwise = precision === "f32" ? "--device cpu" : "--precision f32";
   let adapter: GPUAdapter | null;
   try {
     adapter = await findAdapter();
   } catch (cause) {
-    throw new LolaError("device", `Dawn does not start: ${(cause as Error).message}`, "--device cpu", { cause });
+    throw new LolaError("device", `Dawn does not start: ${(cause as Error).message}`, otherwise, { cause });
   }
-  if (!adapter) throw new LolaError("device", noAdapter, software ? softwareHint : "--device cpu");
+  if (!adapter) throw new LolaError("device", noAdapter, software ? softwareHint : otherwise);
   const report = describe(adapter);
   const useless = unusable(adapter.info as DawnInfo);
   if (useless) throw new LolaError("device", `${report.name} is refused: ${useless}`, softwareHint);
   if (report.software && !software)
-    throw new LolaError("device", `${report.name} is refused: ${report.refused}`, "--device cpu, or --device software");
+    throw new LolaError("device", `${report.name} is refused: ${report.refused}`, `${otherwise}, or --device software`);
   if (software && !report.software)
     throw new LolaError("device", `${report.name} is hardware, not a software adapter`, "--device gpu");
 
-  const features = ["subgroups"].filter((f) => adapter.features.has(f)) as GPUFeatureName[];
+  // Dawn hides the feature where it does not trust a driver with it, NVIDIA's for Vulkan among others.
+  const half = precision === "f16";
+  if (half && !adapter.features.has("shader-f16"))
+    throw new LolaError("device", `no products in f16 here: ${report.name} has no shader-f16`, "--precision f32");
+
+  const subgroups = adapter.features.has("subgroups" as GPUFeatureName);
   if (!report.software) polledMilliseconds = 10;
   collectFirst();
   const device = await adapter.requestDevice({
     requiredLimits: allLimits(adapter.limits),
-    requiredFeatures: features,
+    requiredFeatures: [...(subgroups ? ["subgroups"] : []), ...(half ? ["shader-f16"] : [])],
   } as GPUDeviceDescriptor);
   const { subgroupMinSize, subgroupMaxSize } = adapter.info;
   const traits: GpuTraits = {
     software: report.software,
-    ...(subgroupMinSize && subgroupMaxSize && features.length > 0
+    ...(subgroupMinSize && subgroupMaxSize && subgroups
       ? { subgroups: { min: subgroupMinSize, max: subgroupMaxSize } }
       : {}),
+    half,
     maxWorkgroupSize: adapter.limits.maxComputeInvocationsPerWorkgroup,
     maxWorkgroupBytes: adapter.limits.maxComputeWorkgroupStorageSize,
   };

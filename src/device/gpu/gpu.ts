@@ -1,6 +1,6 @@
 /** The GPU engine: recorded programs of WGSL kernels on Dawn. */
 import type { GpuTraits } from "../../../kernels/kernel.ts";
-import type { Device, DeviceInfo, Program, Step, Tensor, TensorSpec } from "../device.ts";
+import type { Device, DeviceInfo, Precision, Program, Step, Tensor, TensorSpec } from "../device.ts";
 import { elements } from "../device.ts";
 import { bufferUsage, collectFirst, mapMode, type Opened, openDawn } from "./dawn.ts";
 import { type Faults, Health } from "./health.ts";
@@ -13,6 +13,8 @@ export { probeGpu } from "./dawn.ts";
 export interface GpuOptions {
   /** Take a software adapter, and no other. */
   software: boolean;
+  /** Of the operands of large matrix products: f32, or f16 where the adapter has `shader-f16`. Default: f32. */
+  precision?: Precision;
   /** Pretend that a binding can hold no more bytes than this. */
   bindingLimit?: number;
   /** Faults to inject. */
@@ -44,7 +46,8 @@ export class GpuDevice implements Device {
   constructor({ device, traits, report }: Opened, options: GpuOptions) {
     this.device = device;
     this.traits = traits;
-    this.info = { kind: "gpu", name: report.name, software: report.software, details: report.details };
+    const name = traits.half ? `${report.name} in f16` : report.name;
+    this.info = { kind: "gpu", name, software: report.software, details: report.details };
     this.health = new Health(device, options.faults ?? {});
     const { maxStorageBufferBindingSize, maxBufferSize } = device.limits;
     const limit = Math.min(
@@ -309,8 +312,8 @@ function releasePass(pass: GPUComputePassEncoder): void {
 
 /**
  * Opens the GPU.
- * @throws LolaError "device" when there is none of the sort asked for
+ * @throws LolaError "device" when there is none of the sort asked for, or without that precision
  */
 export async function openGpu(options: GpuOptions): Promise<GpuDevice> {
-  return new GpuDevice(await openDawn(options.software), options);
+  return new GpuDevice(await openDawn(options.software, options.precision ?? "f32"), options);
 }

@@ -33,7 +33,7 @@ test("only the CPU engine has it", async () => {
   for (const engine of ["gpu", "software", "reference"] as const)
     await expect(openDevice(engine, { precision: "bf16" })).rejects.toMatchObject({
       kind: "usage",
-      message: `--device ${engine} computes in f32 only`,
+      message: `--device ${engine} computes in ${engine === "reference" ? "f32" : "f32 and f16"} only`,
     });
   const opened = openDevice("auto", { precision: "bf16", threads: 1 });
   if (!granted) await expect(opened).rejects.toThrow(refusal);
