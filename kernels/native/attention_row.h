@@ -32,18 +32,6 @@ static float exponentials(float *s, uint32_t n, float max) {
   return sum(total);
 }
 
-/* Quarters or halves of a vector, added. */
-INLINE v4 fold(vf v) {
-#if VW == 16
-  return ((v4)_mm512_extractf32x4_ps(v, 0) + (v4)_mm512_extractf32x4_ps(v, 2)) +
-         ((v4)_mm512_extractf32x4_ps(v, 1) + (v4)_mm512_extractf32x4_ps(v, 3));
-#elif VW == 8
-  return (v4)_mm256_extractf128_ps(v, 0) + (v4)_mm256_extractf128_ps(v, 1);
-#else
-  return v;
-#endif
-}
-
 /* The lanes of each of four vectors, added. */
 INLINE v4 sum_four(const vf a[4]) {
   const v4 part[4] = {fold(a[0]), fold(a[1]), fold(a[2]), fold(a[3])};

@@ -3,8 +3,13 @@
 #define GEMM_H
 #include "transpose.h"
 
-/* Rows of a block of A (L2), panels of a tile of C. */
-enum { ROW_BLOCK = 256, PANEL_BLOCK = 16, TILE_COLS = PANEL_BLOCK * PANEL };
+/* Rows of a block of A (L2), most panels of a tile of C. */
+#ifdef TILES
+enum { ROW_BLOCK = 256, PANEL_BLOCK = 64 };
+#else
+enum { ROW_BLOCK = 256, PANEL_BLOCK = 16 };
+#endif
+enum { TILE_COLS = PANEL_BLOCK * PANEL };
 
 /* How B [inner, cols] lies in memory. */
 enum {

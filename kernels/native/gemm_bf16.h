@@ -3,8 +3,19 @@
 #define GEMM_BF16_H
 #include "tile.h"
 
-/* Terms of a span: what a tile of C needs of A and B for one fits L2. A whole number of tiles. */
-enum { SPAN = 1024 };
+/* Most terms of a span, a whole number of tiles, and most elements of B in one: they stay in L2. */
+enum { SPAN = 1024, SPAN_ELEMENTS = 1 << 18 };
+
+/* Panels whose sums for two strips of rows stay in L1. */
+enum { NEAR_PANELS = 16 };
+
+/*
+ * Does each tile pack the rows of A that it needs, two strips at a time? Not where many tiles are narrow, and so need the
+ * same rows: for them phase 0 packs A.
+ */
+static inline int packs_own(const Gemm *g, const Blocking *blocking) {
+  return !g->transpose && blocking->panel_block >= NEAR_PANELS;
+}
 
 /* Tiles of one line of A before its blocks' or B's panels' own: groups of terms begin with a tile each. */
 static inline size_t tiles_before(const Gemm *g, const Block *block) {
@@ -51,15 +62,15 @@ static void gemm_plan(const Gemm *g, Plan *plan) {
   plan->phases = 2;
   plan->shared = blocking_bytes(g) + 2 * TILE * (tiles_of_b(g) + tiles_of_a(g));
   if (g->sums) plan->shared += 4 * most_spans(g) * ceil_div(g->cols, PANEL) * PANEL;
-  plan->each = 4ull * ROW_BLOCK * TILE_COLS;
+  plan->each = 4ull * ROW_BLOCK * TILE_COLS + 2ull * 2 * LINES * SPAN;
 }
 
-/* Phase 0 packs a span of a block's rows, or a span of PANEL_BLOCK panels of its group; phase 1 multiplies. */
+/* Phase 0 packs a span of PANEL_BLOCK panels of a block's group, or a span of its rows; phase 1 multiplies. */
 static uint32_t gemm_tiles(const Gemm *g, uint32_t phase, const Worker *w) {
   const uint32_t panels = ceil_div(g->cols, PANEL);
   if (phase == 0) {
     const Blocking *blocking = gemm_blocks(g, w);
-    return blocking->blocks * ceil_div(blocking->longest, SPAN) * (1 + ceil_div(panels, PANEL_BLOCK));
+    return blocking->blocks * ceil_div(blocking->longest, SPAN) * (ceil_div(panels, PANEL_BLOCK) + !packs_own(g, blocking));
   }
   const Blocking *blocking = (const Blocking *)w->shared;
   return blocking->blocks * ceil_div(panels, blocking->panel_block);
@@ -88,32 +99,40 @@ static Lines lines_of_b(const Gemm *g, const Block *block, uint32_t panel) {
 }
 
 /*
- * Terms [k0, k1) of `count` ≤ PANEL_BLOCK strips → packed, `pitch` apart. Each asks for its next tile: rows that lie one
- * after the other are gone through one strip after the other, those side by side together. sums[LINES] of each += its terms.
+ * Terms [k0, k1) of strips [first, last) of `count` → packed, `pitch` apart. Strips whose lines lie one after the other are
+ * gone through one by one, those side by side together; what comes next is asked for. sums[LINES] of each += its terms.
  */
-INLINE void pack_strips(const Lines *strips, uint32_t count, uint32_t k0, uint32_t k1, const int side, const int of_b,
-                        uint16_t *packed, size_t pitch, vf *sums, const uint32_t type) {
+INLINE void pack_strips(const Lines *strips, uint32_t first, uint32_t last, uint32_t count, uint32_t k0, uint32_t k1,
+                        const int side, const int of_b, uint16_t *packed, size_t pitch, vf *sums, const uint32_t type) {
   if (side)
     for (uint32_t k = k0; k < k1; k += TERMS)
-      for (uint32_t i = 0; i < count; i++) {
+      for (uint32_t i = first; i < last; i++) {
         ask_tile(strips + i, k + TERMS, side, type);
-        pack_tile(strips + i, k, side, of_b, packed + i * pitch + k / TERMS * TILE, sums ? sums + i : 0, type);
+        uint16_t *to = packed + (i - first) * pitch + (k - k0) / TERMS * TILE;
+        pack_tile(strips + i, k, side, of_b, to, sums ? sums + i : 0, type);
       }
   else
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = first; i < last; i++)
       for (uint32_t k = k0; k < k1; k += TERMS) {
-        if (i + 1 < count) ask_tile(strips + i + 1, k, side, type);
-        pack_tile(strips + i, k, side, of_b, packed + i * pitch + k / TERMS * TILE, 0, type);
+        if (i + 2 < count) ask_tile(strips + i + 2, k, side, type);
+        pack_tile(strips + i, k, side, of_b, packed + (i - first) * pitch + (k - k0) / TERMS * TILE, 0, type);
       }
+}
+
+/* The strips of a block of A; returns how many. */
+static uint32_t strips_of(const Gemm *g, const Block *block, Lines *strips) {
+  const uint32_t count = ceil_div(block->rows, LINES);
+  for (uint32_t i = 0; i < count; i++) strips[i] = lines_of_a(g, block, i * LINES);
+  return count;
 }
 
 static void pack_a(const Gemm *g, const Block *block, uint32_t k0, uint32_t k1, uint16_t *packed) {
   const size_t pitch = (size_t)ceil_div(block->inner, TERMS) * TILE;
-  const uint32_t count = ceil_div(block->rows, LINES);
   Lines strips[ROW_BLOCK / LINES];
-  for (uint32_t i = 0; i < count; i++) strips[i] = lines_of_a(g, block, i * LINES);
-  if (g->transpose) pack_strips(strips, count, k0, k1, 1, 0, packed, pitch, 0, F32);
-  else pack_strips(strips, count, k0, k1, 0, 0, packed, pitch, 0, F32);
+  const uint32_t count = strips_of(g, block, strips);
+  packed += k0 / TERMS * TILE;
+  if (g->transpose) pack_strips(strips, 0, count, count, k0, k1, 1, 0, packed, pitch, 0, F32);
+  else pack_strips(strips, 0, count, count, k0, k1, 0, 0, packed, pitch, 0, F32);
 }
 
 /* `packed` and `sums`: of the group's first panel. */
@@ -123,10 +142,11 @@ INLINE void pack_b(const Gemm *g, const Block *block, uint32_t first, uint32_t l
   Lines strips[PANEL_BLOCK];
   vf totals[PANEL_BLOCK] = {0};
   for (uint32_t p = first; p < last; p++) strips[p - first] = lines_of_b(g, block, p);
-  packed += first * pitch;
+  const uint32_t count = last - first;
+  packed += first * pitch + k0 / TERMS * TILE;
   if (g->layout == B_PANELS || g->layout == B_ROWS)
-    pack_strips(strips, last - first, k0, k1, 1, 1, packed, pitch, totals, type);
-  else pack_strips(strips, last - first, k0, k1, 0, 1, packed, pitch, 0, type);
+    pack_strips(strips, 0, count, count, k0, k1, 1, 1, packed, pitch, totals, type);
+  else pack_strips(strips, 0, count, count, k0, k1, 0, 1, packed, pitch, 0, type);
   for (uint32_t p = first; p < last && sums; p++) store(sums + p * PANEL, totals[p - first]);
 }
 
@@ -138,13 +158,34 @@ static void gemm_pack(const Gemm *g, uint32_t tile, const Worker *w) {
   const Block block = blocks[index];
   const uint32_t k0 = span * SPAN, k1 = min_u32(block.inner, k0 + SPAN);
   if (k0 >= k1) return;
-  if (part < spans) pack_a(g, &block, k0, k1, packed_a(w, g, &block, index));
+  const uint32_t first = part / spans * PANEL_BLOCK, panels = ceil_div(g->cols, PANEL);
+  if (first >= panels) pack_a(g, &block, k0, k1, packed_a(w, g, &block, index));
   else if (index == 0 || blocks[index - 1].group != block.group) {
-    const uint32_t first = (part / spans - 1) * PANEL_BLOCK;
-    const uint32_t last = min_u32(ceil_div(g->cols, PANEL), first + PANEL_BLOCK);
     float *sums = g->sums ? span_sums(w, g, &block, span) : 0;
+    const uint32_t last = min_u32(panels, first + PANEL_BLOCK);
     BY_TYPE(g->type, pack_b, g, &block, first, last, k0, k1, packed_b(w, g, &block), sums);
   }
+}
+
+/* Columns of panels [first, last) of two strips of rows. */
+static void finish_strips(const Step *step, const Gemm *g, const Block *block, uint32_t row, uint32_t first,
+                          uint32_t last, const float *sums, size_t pitch) {
+  const uint32_t col = first * PANEL, cols = min_u32(g->cols, last * PANEL) - col;
+  for (uint32_t r = row; r < min_u32(block->rows, row + 2 * LINES); r++)
+    g->finish(step, block->group, block->row + r, col, cols, sums + (r - row) * pitch);
+}
+
+/* The sums of B's columns in panels [first, last), span after span. */
+static void finish_sums(const Step *step, const Gemm *g, const Block *block, uint32_t first, uint32_t last,
+                        const Worker *w) {
+  const uint32_t col = first * PANEL, cols = min_u32(g->cols, last * PANEL) - col;
+  float *total = (float *)w->own;
+  memset(total, 0, 4 * (last - first) * PANEL);
+  for (uint32_t span = 0; span < ceil_div(block->inner, SPAN); span++) {
+    const float *sums = span_sums(w, g, block, span) + col;
+    for (uint32_t i = 0; i < cols; i += VW) store(total + i, load(total + i) + load(sums + i));
+  }
+  g->finish(step, block->group, g->rows, col, cols, total);
 }
 
 /* Two strips of rows at a time go through all panels of the tile; after the last span they are finished. */
@@ -152,31 +193,37 @@ static void gemm_multiply(const Step *step, const Gemm *g, uint32_t tile, const 
   const Blocking *blocking = (const Blocking *)w->shared;
   const uint32_t index = tile % blocking->blocks, first = tile / blocking->blocks * blocking->panel_block;
   const Block block = blocks_of(w)[index];
-  const uint32_t last = min_u32(ceil_div(g->cols, PANEL), first + blocking->panel_block);
-  const uint32_t col = first * PANEL, cols = min_u32(g->cols, last * PANEL) - col, width = (last - first) * PANEL;
-  const size_t line = (size_t)ceil_div(block.inner, TERMS) * TILE;
-  const uint32_t spans = max_u32(1, ceil_div(block.inner, SPAN));
-  const uint16_t *a = packed_a(w, g, &block, index), *b = packed_b(w, g, &block) + first * line;
+  const uint32_t panels = min_u32(ceil_div(g->cols, PANEL) - first, blocking->panel_block), width = panels * PANEL;
+  const uint32_t tiles = ceil_div(block.inner, TERMS), long_span = SPAN_ELEMENTS / width / TERMS;
+  const uint32_t most = min_u32(SPAN / TERMS, max_u32(1, long_span)), spans = max_u32(1, ceil_div(tiles, most));
+  const size_t line = (size_t)tiles * TILE;
+  const uint16_t *b = packed_b(w, g, &block) + first * line;
   float *c = (float *)w->own;
+  uint16_t *own = (uint16_t *)(c + ROW_BLOCK * TILE_COLS);
+  const int packs = packs_own(g, blocking);
+  Lines strips[ROW_BLOCK / LINES];
+  const uint32_t count = packs ? strips_of(g, &block, strips) : ceil_div(block.rows, LINES);
   tiles_begin();
   for (uint32_t span = 0; span < spans; span++) {
-    const uint32_t k0 = span * (SPAN / TERMS), n = min_u32(SPAN / TERMS, ceil_div(block.inner, TERMS) - k0);
-    for (uint32_t row = 0; row < block.rows; row += 2 * LINES) {
-      const uint32_t rows = min_u32(2 * LINES, block.rows - row);
-      float *to = c + (spans > 1 ? row * width : 0);
-      for (uint32_t p = 0; p < last - first; p += 2)
-        multiply_tiles(ceil_div(rows, LINES), min_u32(2, last - first - p), a + row / LINES * line + k0 * TILE, line,
-                       b + p * line + k0 * TILE, line, n, to + p * PANEL, width, span > 0);
-      for (uint32_t r = 0; r < rows && span + 1 == spans; r++)
-        g->finish(step, block.group, block.row + row + r, col, cols, to + r * width);
+    const uint32_t k0 = span * most, n = min_u32(most, tiles - k0);
+    for (uint32_t i = 0; i < count; i += 2) {
+      const uint32_t high = min_u32(2, count - i);
+      const uint16_t *a = packs ? own : packed_a(w, g, &block, index) + i * line + k0 * TILE;
+      const size_t a_step = packs ? n * TILE : line;
+      if (packs) pack_strips(strips, i, i + high, count, k0 * TERMS, (k0 + n) * TERMS, 0, 0, own, a_step, 0, F32);
+      for (uint32_t near = 0; near < panels; near += NEAR_PANELS) {
+        const uint32_t end = min_u32(panels, near + NEAR_PANELS);
+        float *to = spans > 1 ? c + i * LINES * width + near * PANEL : c;
+        const uint32_t pitch = spans > 1 ? width : NEAR_PANELS * PANEL;
+        for (uint32_t p = near; p < end; p += 2)
+          multiply_tiles(high, min_u32(2, end - p), a, a_step, b + p * line + k0 * TILE, line, n,
+                         to + (p - near) * PANEL, pitch, span > 0);
+        if (span + 1 == spans) finish_strips(step, g, &block, i * LINES, first + near, first + end, to, pitch);
+      }
     }
   }
   tiles_end();
-  if (!g->sums || block.row) return;
-  memset(c, 0, 4 * width);
-  for (uint32_t span = 0; span < ceil_div(block.inner, SPAN); span++)
-    for (uint32_t i = 0; i < width; i += VW) store(c + i, load(c + i) + load(span_sums(w, g, &block, span) + col + i));
-  g->finish(step, block.group, g->rows, col, cols, c);
+  if (g->sums && block.row == 0) finish_sums(step, g, &block, first, first + panels, w);
 }
 
 static void gemm_tile(const Step *step, const Gemm *g, uint32_t phase, uint32_t tile, const Worker *w) {

@@ -3,7 +3,6 @@
 #define TRANSPOSE_H
 #include "vector.h"
 
-typedef float v4 __attribute__((vector_size(16)));
 typedef float v4_unaligned __attribute__((vector_size(16), aligned(4), may_alias));
 
 #if defined(__clang__) || __GNUC__ >= 12

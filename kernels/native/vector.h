@@ -18,6 +18,7 @@
 /* Vectors of a panel; panels that products take side by side. */
 enum { NV = PANEL / VW, PAIR = VW == 16 ? 2 : 1 };
 
+typedef float v4 __attribute__((vector_size(16)));
 typedef float vf __attribute__((vector_size(4 * VW)));
 typedef int32_t vi __attribute__((vector_size(4 * VW)));
 typedef float vf_unaligned __attribute__((vector_size(4 * VW), aligned(4), may_alias));
@@ -52,21 +53,51 @@ INLINE void store_up_to(float *p, vf v, uint32_t n) {
 }
 
 INLINE vf blend(vi mask, vf a, vf b) { return (vf)(((vi)a & mask) | ((vi)b & ~mask)); }
-INLINE vf vmax(vf a, vf b) { return blend(a > b, a, b); }
-INLINE vf vmin(vf a, vf b) { return blend(a < b, a, b); }
+/* b where one of the two is no number. */
+INLINE vf vmax(vf a, vf b) {
+#if VW == 16
+  return _mm512_max_ps(a, b);
+#elif VW == 8
+  return _mm256_max_ps(a, b);
+#else
+  return blend(a > b, a, b);
+#endif
+}
+INLINE vf vmin(vf a, vf b) {
+#if VW == 16
+  return _mm512_min_ps(a, b);
+#elif VW == 8
+  return _mm256_min_ps(a, b);
+#else
+  return blend(a < b, a, b);
+#endif
+}
+
+/* Quarters or halves of a vector, added. */
+INLINE v4 fold(vf v) {
+#if VW == 16
+  return ((v4)_mm512_extractf32x4_ps(v, 0) + (v4)_mm512_extractf32x4_ps(v, 2)) +
+         ((v4)_mm512_extractf32x4_ps(v, 1) + (v4)_mm512_extractf32x4_ps(v, 3));
+#elif VW == 8
+  return (v4)_mm256_extractf128_ps(v, 0) + (v4)_mm256_extractf128_ps(v, 1);
+#else
+  return v;
+#endif
+}
 
 /* Pairs are added in a fixed tree. */
 INLINE float sum(vf v) {
-  float a[VW];
-  memcpy(a, &v, sizeof v);
-  for (int n = VW / 2; n; n /= 2)
-    for (int i = 0; i < n; i++) a[i] += a[i + n];
-  return a[0];
+  const v4 part = fold(v);
+  return (part[0] + part[2]) + (part[1] + part[3]);
 }
 INLINE float maximum(vf v) {
+#if VW == 16
+  return _mm512_reduce_max_ps(v);
+#else
   float best = v[0];
   for (int i = 1; i < VW; i++) best = v[i] > best ? v[i] : best;
   return best;
+#endif
 }
 
 /* VW elements of weights of a float type, from element i on. */
