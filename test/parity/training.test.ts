@@ -23,7 +23,9 @@ afterAll(() => rmSync(folder, { recursive: true }));
  */
 const noise = 1e-7;
 
-for (const fixture of fixtures(folder).filter(({ adamw }) => adamw))
+const trained = fixtures(folder).filter(({ adamw }) => adamw);
+
+for (const fixture of trained)
   describe(fixture.name, () => {
     for (const engine of engines)
       describe(engine, () => {
@@ -88,6 +90,54 @@ for (const fixture of fixtures(folder).filter(({ adamw }) => adamw))
           expect(Math.abs(two.norm / one.norm - 1)).toBeLessThan(1e-5);
         });
       });
+  });
+
+const scaled = { lossScale: 2 ** 11 };
+
+/** The gradient of a loss that is 2¹¹ times as large, over the wanted one: its mean squared error, normalised. */
+async function gradientError(training: TrainingEngine, fixture: Fixture): Promise<number> {
+  let [error, power] = [0, 0];
+  for (const [name, actual] of await read(training, "gradients")) {
+    const wanted = fixture.tensors.get(`grad.transformer.${name}`)!.data;
+    for (const [i, g] of actual.entries()) {
+      error += (g / scaled.lossScale - wanted[i]!) ** 2;
+      power += wanted[i]! ** 2;
+    }
+  }
+  return error / power;
+}
+
+// Products differ by 7e-4 of their size (test/kernels), which four layers of a random model make larger.
+for (const fixture of trained)
+  describe(`${fixture.name}, software in f16`, () => {
+    let device: Device;
+    beforeAll(async () => {
+      device = (await openDevice("software", { precision: "f16" })).device;
+    });
+    afterAll(() => device.close());
+
+    test("three AdamW steps: losses within 1e-3, norms and balance within 5e-3, the gradient's NMSE within 1e-4", async () => {
+      const training = open(device, fixture);
+      const { losses_ce_aux: losses, grad_norms: norms, lr } = fixture.adamw!;
+      for (const [i, [ce, aux]] of losses.entries()) {
+        const result = await training.step([batchOf(fixture)], i + 1, lr, scaled);
+        expect(Math.abs(result.loss / ce - 1)).toBeLessThan(1e-3);
+        expect(Math.abs(result.aux / aux - 1)).toBeLessThan(5e-3);
+        expect(Math.abs(result.norm / norms[i]! - 1)).toBeLessThan(5e-3);
+        if (i > 0) continue;
+        const error = await gradientError(training, fixture);
+        expect(error).toBeLessThan(1e-4);
+        expect(error).toBeGreaterThan(1e-7); // it is 2e-12 in f32
+      }
+    });
+
+    test("what f16 cannot hold is not finite, so that the step is left out", async () => {
+      const training = open(device, fixture);
+      const before = await read(training, "weights");
+      const { bad } = await training.step([batchOf(fixture)], 1, fixture.adamw!.lr, { lossScale: 2 ** 24 });
+      expect(bad).toBeGreaterThan(0);
+      expect(await read(training, "weights")).toEqual(before);
+    });
   });
 
 function largest(values: ArrayLike<number>): number {
