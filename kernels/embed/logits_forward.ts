@@ -31,6 +31,7 @@ export const logitsForward = defineKernel({
       { rows: 1, width: 32, vocabulary: 1024, first: 0, count: 1024 },
       { rows: 1, width: 63, vocabulary: 131, first: 64, count: 67 },
       { rows: 17, width: 64, vocabulary: 129, first: 0, count: 129 },
+      { rows: 70, width: 72, vocabulary: 200, first: 3, count: 131 },
       { rows: 65, width: 127, vocabulary: 65, first: 1, count: 63 },
     ].map((params) => ({
       label: `${params.rows} × ${params.width} → ${params.first}…+${params.count}`,

@@ -6,6 +6,7 @@ import backwardSubgroup from "./logits_backward_subgroup.wgsl" with { type: "tex
 import backwardTile from "./logits_backward_tile.wgsl" with { type: "text" };
 import elements from "./logits_forward.wgsl" with { type: "text" };
 import row from "./logits_forward_row.wgsl" with { type: "text" };
+import tile from "./logits_forward_tile.wgsl" with { type: "text" };
 
 /** A CPU adapter does best with the threads of one subgroup. */
 const threads = ({ software }: GpuTraits) => (software ? { LANES: 8, GROUPS: 1 } : { LANES: 32, GROUPS: 2 });
@@ -13,7 +14,19 @@ const threads = ({ software }: GpuTraits) => (software ? { LANES: 8, GROUPS: 1 }
 /** Rows of x that a weight serves, for a largest count of rows. */
 const together = (rows: number) => Math.min(rows, 4);
 
+/** Half a tile: training and the likelihood of texts have more rows, generation has one. */
+const manyRows = 32;
+
+const tiled: Variant<"rows" | "width" | "count"> = {
+  name: "tile",
+  code: tile,
+  fits: (gpu, p) => hasTiles(gpu) && p.rows >= manyRows && p.width % 8 === 0,
+  grid: (p) => [ceilDiv(p.count, 64), ceilDiv(p.rows, 64), 1],
+};
+
 export const logitsVariants: readonly Variant<"rows" | "width" | "count">[] = [
+  inHalf(tiled),
+  tiled,
   {
     name: "row",
     code: row,
