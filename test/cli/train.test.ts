@@ -149,6 +149,18 @@ test("a run is begun, and goes on, in the precision asked for", async () => {
   expect(await again("--precision", "f32")).not.toContain("bf16");
 });
 
+test("f16 takes a GPU, or a software adapter that is asked for", async () => {
+  const flags = [...tiny, ...steps(2), "--precision", "f16"];
+  const refused = await lola(["train", corpus, "-o", "f16", ...flags, "--device", "auto"]);
+  expect(refused).toMatchObject({ code: 4, out: "" });
+  expect(refused.err).toMatch(/^lola: .* runs on the CPU, .*\ntry: --precision f32, or --device software\n$/);
+  const ran = await lola(["train", corpus, "-o", "f16", ...flags, "--device", "software", "--dry-run", "--json"]);
+  expect(ran.code).toBe(0);
+  const { device, config } = JSON.parse(ran.out);
+  expect(device).toEqual({ kind: "gpu", name: expect.stringMatching(/ in f16$/) });
+  expect(config.device).toEqual({ ...device, software: true, precision: "f16" });
+});
+
 test("what cannot fit is refused with the numbers, before anything is made", async () => {
   const huge = ["--layers", "64", "--width", "16384", "--heads", "64", "--vocabulary", "300"];
   const ran = await lola(["train", corpus, "-o", "huge", "--device", "reference", ...huge]);
@@ -177,6 +189,8 @@ describe("misuse", () => {
     [[corpus, "-o", join(corpus, "swa.txt")], 2, "swa.txt is a file"],
     [["none", "-o", "x"], 2, "none: no such file or folder"],
     [[corpus, "-o", "x", ...tiny, "--precision", "bf16"], 2, "--device reference computes in f32 only"],
+    [[corpus, "-o", "x", ...tiny, "--precision", "f16"], 2, "--device reference computes in f32 only"],
+    [[corpus, "-o", "x", "--device", "cpu", "--precision", "f16"], 2, "--device cpu computes in f32 and bf16 only"],
     [[corpus, "-o", "x", "--heads", "3"], 2, "--heads 3 do not divide a width of 128"],
     [[corpus, "-o", "x", "--batch", "16", "--micro-batch", "5"], 2, "does not divide a batch of 16"],
     [
