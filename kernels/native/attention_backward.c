@@ -51,6 +51,9 @@ static void query_tile(const Step *step, uint32_t phase, uint32_t tile, const Wo
   Partial *softmax = (Partial *)(delta + SIDE);
   (void)phase;
   if (!part.n) return;
+  ask_rows(qkv + part.row * stride, stride, part.n, size);
+  ask_rows(dy, width, part.n, size);
+  ask_rows(y, width, part.n, size);
   pack_scaled(qkv + part.row * stride, stride, part.n, size, p->scale, q);
   pack_scaled(dy, width, part.n, size, 1, d);
   memset(sums, 0, 4ull * part.n * wide);
@@ -62,6 +65,9 @@ static void query_tile(const Step *step, uint32_t phase, uint32_t tile, const Wo
     const uint32_t n = min_u32(SIDE, part.row + part.n - from);
     const int diagonal = from == part.row;
     const float *k = qkv + from * stride + width, *v = k + width;
+    const uint32_t next = min_u32(SIDE, part.row + part.n - from - n);
+    ask_rows(k + n * stride, stride, next, size);
+    ask_rows(v + n * stride, stride, next, size);
     multiply_rows(q, part.n, k, stride, n, size, diagonal, panel, scores);
     multiply_rows(d, part.n, v, stride, n, size, diagonal, panel, slopes);
     for (uint32_t r = 0; r < part.n; r++) {
@@ -77,7 +83,7 @@ static void query_tile(const Step *step, uint32_t phase, uint32_t tile, const Wo
     float *dq = (float *)step->bind[QUERY_DQKV].data + t * stride + part.h * size;
     float *stats = (float *)step->bind[QUERY_STATS].data + 2 * (t * p->heads + part.h);
     const float scale = p->scale / softmax[r].total;
-    for (uint32_t i = 0; i < size; i++) dq[i] = sums[r * wide + i] * scale;
+    scale_row(dq, sums + r * wide, size, scale);
     stats[0] = softmax[r].max + logf(softmax[r].total);
     stats[1] = delta[r];
   }
@@ -119,6 +125,8 @@ static void key_tile(const Step *step, uint32_t phase, uint32_t tile, const Work
   Packed *k = (Packed *)memory, *v = (Packed *)(memory + packed_floats(size));
   (void)phase;
   if (!part.n) return;
+  ask_rows(qkv + part.row * stride + width, stride, part.n, size);
+  ask_rows(qkv + part.row * stride + 2 * width, stride, part.n, size);
   pack_scaled(qkv + part.row * stride + width, stride, part.n, size, p->scale, k);
   pack_scaled(qkv + part.row * stride + 2 * width, stride, part.n, size, 1, v);
   memset(dk, 0, 8ull * SIDE * wide);
@@ -127,6 +135,9 @@ static void key_tile(const Step *step, uint32_t phase, uint32_t tile, const Work
     const uint32_t n = min_u32(SIDE, part.end - from);
     const int diagonal = from == part.row ? -1 : 0;
     const float *q = qkv + from * stride, *dy = (const float *)step->bind[KEY_DY].data + from * width + part.h * size;
+    const uint32_t next = min_u32(SIDE, part.end - from - n);
+    ask_rows(q + n * stride, stride, next, size);
+    ask_rows(dy + n * width, width, next, size);
     for (uint32_t i = 0; i < n; i++) {
       log[i] = stats[2 * (from + i) * (size_t)p->heads];
       delta[i] = stats[2 * (from + i) * (size_t)p->heads + 1];
@@ -139,10 +150,8 @@ static void key_tile(const Step *step, uint32_t phase, uint32_t tile, const Work
   }
   for (uint32_t r = 0; r < part.n; r++) {
     float *to = (float *)step->bind[KEY_DQKV].data + (part.row + r) * stride + width + part.h * size;
-    for (uint32_t i = 0; i < size; i++) {
-      to[i] = dk[r * wide + i] * p->scale;
-      to[width + i] = dv[r * wide + i];
-    }
+    scale_row(to, dk + r * wide, size, p->scale);
+    scale_row(to + width, dv + r * wide, size, 1);
   }
 }
 

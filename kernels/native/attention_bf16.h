@@ -8,7 +8,7 @@ typedef uint16_t Packed;
 
 /* Floats that SIDE packed rows take, and what multiply_rows needs beside them. */
 static inline uint32_t packed_floats(uint32_t size) { return SIDE / LINES * ceil_div(size, TERMS) * TILE / 2; }
-static inline uint32_t panel_floats(uint32_t size) { return ceil_div(size, TERMS) * TILE; }
+static inline uint32_t panel_floats(uint32_t size) { return packed_floats(size); }
 
 /* `rows` rows of x, `stride` apart, times scale → packed, [strip][tile]. */
 static void pack_scaled(const float *x, size_t stride, uint32_t rows, uint32_t size, float scale, Packed *packed) {
@@ -33,21 +33,21 @@ static void multiply_rows(const Packed *packed, uint32_t rows, const float *x, s
   const uint32_t tiles = ceil_div(size, TERMS);
   const size_t line = (size_t)tiles * TILE;
   uint16_t *b = (uint16_t *)panel;
-  memset(to, 0, 4ull * rows * SIDE);
-  tiles_begin();
-  for (uint32_t c = 0; c < n; c += 2 * LINES) {
-    const uint32_t columns = min_u32(2 * LINES, n - c);
-    for (uint32_t j = 0; j < columns; j += LINES) {
-      Lines from = {.data = x, .step = VW, .live = min_u32(LINES, columns - j), .terms = size};
-      for (uint32_t i = 0; i < from.live; i++) from.line[i] = (c + j + i) * stride;
-      for (uint32_t k = 0; k < tiles; k++) pack_tile(&from, k * TERMS, 0, 1, b + j / LINES * line + k * TILE, 0, F32);
-    }
-    for (uint32_t row = 0; row < rows; row += 2 * LINES) {
-      if ((diagonal > 0 && c > row) || (diagonal < 0 && c < row)) continue;
-      multiply_tiles(ceil_div(min_u32(2 * LINES, rows - row), LINES), ceil_div(columns, LINES), packed + row / LINES * line,
-                     line, b, line, tiles, to + row * SIDE + c, SIDE, 0);
-    }
+  if (diagonal || n < SIDE) memset(to, 0, 4ull * rows * SIDE);
+  for (uint32_t c = 0; c < n; c += LINES) {
+    Lines from = {.data = x, .step = VW, .live = min_u32(LINES, n - c), .terms = size};
+    for (uint32_t i = 0; i < from.live; i++) from.line[i] = (c + i) * stride;
+    for (uint32_t k = 0; k < tiles; k++) pack_tile(&from, k * TERMS, 0, 1, b + c / LINES * line + k * TILE, 0, F32);
   }
+  tiles_begin();
+  for (uint32_t row = 0; row < rows; row += 2 * LINES)
+    for (uint32_t c = 0; c < n; c += 2 * LINES) {
+      if ((diagonal > 0 && c > row) || (diagonal < 0 && c < row)) continue;
+      const uint32_t high = ceil_div(min_u32(2 * LINES, rows - row), LINES);
+      const uint32_t wide = ceil_div(min_u32(2 * LINES, n - c), LINES);
+      multiply_tiles(high, wide, packed + row / LINES * line, line, b + c / LINES * line, line, tiles,
+                     to + row * SIDE + c, SIDE, 0);
+    }
   tiles_end();
 }
 

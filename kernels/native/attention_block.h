@@ -17,6 +17,16 @@ static inline uint64_t block_floats(uint32_t size) {
   return SIDE * (padded(size) + SIDE + 2) + packed_floats(size) + panel_floats(size);
 }
 
+/* Asks for rows of x, `stride` apart. */
+static void ask_rows(const float *x, size_t stride, uint32_t rows, uint32_t size) {
+  for (uint32_t r = 0; r < rows; r++) ask(x + r * stride, size);
+}
+
+/* to[size] = from · scale. */
+static void scale_row(float *to, const float *from, uint32_t size, float scale) {
+  for (uint32_t d = 0; d < size; d += VW) store_up_to(to + d, load(from + d) * scale, size - d);
+}
+
 /* One row's scores of a block of keys → weights; earlier sums shrink when the maximum grows. */
 static void soften(float *scores, uint32_t seen, Partial *part, float *values, uint32_t size) {
   const uint32_t n = min_u32(KEYS, seen);
@@ -43,6 +53,7 @@ static void attend_block(const float *q, size_t stride, const float *k, const fl
   Packed *packed = (Packed *)(panel + panel_floats(size));
   Partial *part = (Partial *)(panel + panel_floats(size) + packed_floats(size));
   const uint32_t length = pos[rows - 1] + 1;
+  ask_rows(q, stride, rows, size);
   pack_scaled(q, stride, rows, size, scale, packed);
   memset(values, 0, 4ull * rows * padded(size));
   for (uint32_t r = 0; r < rows; r++) part[r] = (Partial){-INFINITY, 0};
@@ -54,7 +65,8 @@ static void attend_block(const float *q, size_t stride, const float *k, const fl
     add_rows(scores, rows, v + (size_t)from * size, size, n, size, 0, values);
   }
   for (uint32_t r = 0; r < rows; r++)
-    for (uint32_t d = 0; d < size; d++) y[r * width + d] = values[r * padded(size) + d] / part[r].total;
+    for (uint32_t d = 0; d < size; d += VW)
+      store_up_to(y + r * width + d, load(values + r * padded(size) + d) / part[r].total, size - d);
 }
 
 #endif

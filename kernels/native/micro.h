@@ -85,11 +85,6 @@ ALONE void micro_packed(uint32_t mr, uint32_t pairs, uint32_t inner, const float
   micro_rows(mr, pairs, 0, 0, inner, a, b, c, ldc);
 }
 
-/* Asks for n floats. */
-INLINE void ask(const float *p, uint32_t n) {
-  for (uint32_t i = 0; i < n; i += 16) __builtin_prefetch(p + i, 0, 2);
-}
-
 /* Rows of `x`, `stride` floats apart and `gather`ed if given, columns [k0, k1) → panels [k, mr] of `inner` columns each. */
 static void pack_rows(const float *x, size_t stride, const uint32_t *gather, uint32_t rows, uint32_t inner, uint32_t k0,
                       uint32_t k1, float *packed) {

@@ -129,6 +129,11 @@ INLINE void prefetch(const void *p, size_t i, uint32_t n, const uint32_t type) {
   for (uint32_t byte = 0; byte < n * size; byte += 64) __builtin_prefetch((const char *)p + i * size + AHEAD + byte, 0, 2);
 }
 
+/* Asks for n floats. */
+INLINE void ask(const float *p, uint32_t n) {
+  for (uint32_t i = 0; i < n; i += 16) __builtin_prefetch(p + i, 0, 2);
+}
+
 /* One element of weights. */
 INLINE float load_weight(const void *p, size_t i, const uint32_t type) {
   if (type == F32) return ((const float *)p)[i];
