@@ -215,9 +215,10 @@ const held: { [K in keyof TrainFlags]?: (config: RunConfig) => unknown } = {
   windows: (c) => c.data.windows,
   validateEvery: (c) => c.validateEvery,
   saveEvery: (c) => c.saveEvery,
+  precision: (c) => c.device.precision ?? "f32",
 };
 
-/** What a resume may be told anew. */
+/** What a resume may be told anew; not whether products are in f16, on which the scaling of the loss depends. */
 const free: readonly string[] = ["resume", "device", "threads", "precision", "dryRun", "jsonl"];
 
 /**
@@ -226,8 +227,9 @@ const free: readonly string[] = ["resume", "device", "threads", "precision", "dr
  * @throws LolaError "usage" naming both values
  */
 export function refuseChanges(flags: TrainFlags, given: readonly (keyof TrainFlags)[], config: RunConfig): void {
+  const half = [flags.precision, config.device.precision].filter((precision) => precision === "f16").length;
   for (const key of given) {
-    if (free.includes(key)) continue;
+    if (free.includes(key) && !(key === "precision" && half === 1)) continue;
     const name = `--${key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
     const now = held[key]?.(config);
     if (held[key] && now === flags[key]) continue;

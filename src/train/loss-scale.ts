@@ -22,7 +22,9 @@ export const initialScaling: Readonly<LossScaling> = { scale: 2 ** 11, patience,
 /** The scaling of the next step. @param overflowed this step's gradient was not finite, so the step was left out */
 export function nextScaling({ scale, patience: left, clean }: LossScaling, overflowed: boolean): LossScaling {
   if (overflowed)
-    return left > 1 ? { scale, patience: left - 1, clean: 0 } : { scale: Math.max(least, scale / 2), patience: 1, clean: 0 };
+    return left > 1
+      ? { scale, patience: left - 1, clean: 0 }
+      : { scale: Math.max(least, scale / 2), patience: 1, clean: 0 };
   if (clean + 1 < window) return { scale, patience: left, clean: clean + 1 };
   return { scale: Math.min(most, scale * 2), patience, clean: 0 };
 }

@@ -161,6 +161,12 @@ test("f16 takes a GPU, or a software adapter that is asked for", async () => {
   expect(config.device).toEqual({ ...device, software: true, precision: "f16" });
 });
 
+test("a run in f32 does not go on in f16, whose losses are scaled", async () => {
+  const ran = await lola(["train", "--resume", "whole", "--precision", "f16", "--device", "software"]);
+  expect(ran).toMatchObject({ code: 2, out: "" });
+  expect(ran.err).toContain("--precision f16 contradicts the run's f32");
+});
+
 test("what cannot fit is refused with the numbers, before anything is made", async () => {
   const huge = ["--layers", "64", "--width", "16384", "--heads", "64", "--vocabulary", "300"];
   const ran = await lola(["train", corpus, "-o", "huge", "--device", "reference", ...huge]);
