@@ -66,7 +66,8 @@ static void add_rows(const float *weights, uint32_t rows, const float *x, size_t
   for (uint32_t d = 0; d < size; d += 2 * LINES) {
     const uint32_t wide = ceil_div(min_u32(2 * LINES, size - d), LINES);
     for (uint32_t j = 0; j < wide; j++) {
-      const Lines from = {.data = x, .line = {d + j * LINES}, .step = stride, .live = min_u32(LINES, size - d - j * LINES), .terms = n};
+      const uint32_t at = d + j * LINES;
+      const Lines from = {.data = x, .line = {at}, .step = stride, .live = min_u32(LINES, size - at), .terms = n};
       for (uint32_t k = 0; k < tiles; k++) pack_tile(&from, k * TERMS, 1, 1, b + j * LINE + k * TILE, 0, F32);
     }
     for (uint32_t row = 0; row < rows; row += 2 * LINES) {

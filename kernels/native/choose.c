@@ -14,13 +14,13 @@ static int has_f16c(void) {
   return __get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C;
 }
 
-static int has_avx512(void) {
+static inline int has_avx512(void) {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma") && has_f16c();
 }
 #endif
 
-/* What the bf16 kernels lack here, or null: only Linux is known to grant the matrix unit's registers, process by process. */
+/* What the bf16 kernels lack here, or null. Of systems Linux only is known to grant the matrix unit, process by process. */
 static const char *amx_lacks(void) {
 #if defined(HAVE_AMX) && defined(__x86_64__) && defined(__linux__)
   enum { TILE_BF16 = 1 << 22, TILE = 1 << 24, CONVERT_BF16 = 1 << 5, TILE_DATA = 18, GET_SUPPORTED = 0x1021 };
@@ -37,7 +37,7 @@ static const char *amx_lacks(void) {
 #endif
 }
 
-/* Asks the system for the matrix unit's registers, for all threads from now on; null, or what is missing. */
+/* Asks the system for the matrix unit, for all threads from now on; null, or what is missing. */
 EXPORT const char *lola_permit_amx(void) {
   const char *lacks = amx_lacks();
 #if defined(HAVE_AMX) && defined(__x86_64__) && defined(__linux__)

@@ -10,14 +10,18 @@ enum { SPAN = 1024, SPAN_ELEMENTS = 1 << 18 };
 enum { NEAR_PANELS = 16 };
 
 /*
- * Does each tile pack the rows of A that it needs, two strips at a time? Not where many tiles are narrow, and so need the
- * same rows: for them phase 0 packs A.
+ * Does each tile pack the rows of A that it needs? Not where several tiles need the same rows and are narrow, or have to
+ * transpose them: for those phase 0 packs A.
  */
 static inline int packs_own(const Gemm *g, const Blocking *blocking) {
-  return !g->transpose && blocking->panel_block >= NEAR_PANELS;
+  const int alone = blocking->panel_block >= ceil_div(g->cols, PANEL);
+  return alone || (!g->transpose && blocking->panel_block >= NEAR_PANELS);
 }
 
-/* Tiles of one line of A before its blocks' or B's panels' own: groups of terms begin with a tile each. */
+/* Strips of rows that a tile packs at once: two that are next, or all of a block where they lie side by side. */
+static inline uint32_t own_strips(const Gemm *g) { return g->transpose ? ROW_BLOCK / LINES : 2; }
+
+/* Of a line of tiles through all groups' terms, those before the block's group: each begins with a new tile. */
 static inline size_t tiles_before(const Gemm *g, const Block *block) {
   return g->transpose ? block->first / TERMS + block->group : (size_t)block->group * ceil_div(g->inner, TERMS);
 }
@@ -62,7 +66,7 @@ static void gemm_plan(const Gemm *g, Plan *plan) {
   plan->phases = 2;
   plan->shared = blocking_bytes(g) + 2 * TILE * (tiles_of_b(g) + tiles_of_a(g));
   if (g->sums) plan->shared += 4 * most_spans(g) * ceil_div(g->cols, PANEL) * PANEL;
-  plan->each = 4ull * ROW_BLOCK * TILE_COLS + 2ull * 2 * LINES * SPAN;
+  plan->each = 4ull * ROW_BLOCK * TILE_COLS + 2ull * own_strips(g) * LINES * SPAN;
 }
 
 /* Phase 0 packs a span of PANEL_BLOCK panels of a block's group, or a span of its rows; phase 1 multiplies. */
@@ -126,13 +130,10 @@ static uint32_t strips_of(const Gemm *g, const Block *block, Lines *strips) {
   return count;
 }
 
-static void pack_a(const Gemm *g, const Block *block, uint32_t k0, uint32_t k1, uint16_t *packed) {
-  const size_t pitch = (size_t)ceil_div(block->inner, TERMS) * TILE;
-  Lines strips[ROW_BLOCK / LINES];
-  const uint32_t count = strips_of(g, block, strips);
-  packed += k0 / TERMS * TILE;
-  if (g->transpose) pack_strips(strips, 0, count, count, k0, k1, 1, 0, packed, pitch, 0, F32);
-  else pack_strips(strips, 0, count, count, k0, k1, 0, 0, packed, pitch, 0, F32);
+static void pack_a(const Gemm *g, const Lines *strips, uint32_t first, uint32_t last, uint32_t count, uint32_t k0,
+                   uint32_t k1, uint16_t *packed, size_t pitch) {
+  if (g->transpose) pack_strips(strips, first, last, count, k0, k1, 1, 0, packed, pitch, 0, F32);
+  else pack_strips(strips, first, last, count, k0, k1, 0, 0, packed, pitch, 0, F32);
 }
 
 /* `packed` and `sums`: of the group's first panel. */
@@ -159,8 +160,12 @@ static void gemm_pack(const Gemm *g, uint32_t tile, const Worker *w) {
   const uint32_t k0 = span * SPAN, k1 = min_u32(block.inner, k0 + SPAN);
   if (k0 >= k1) return;
   const uint32_t first = part / spans * PANEL_BLOCK, panels = ceil_div(g->cols, PANEL);
-  if (first >= panels) pack_a(g, &block, k0, k1, packed_a(w, g, &block, index));
-  else if (index == 0 || blocks[index - 1].group != block.group) {
+  if (first >= panels) {
+    Lines strips[ROW_BLOCK / LINES];
+    const uint32_t count = strips_of(g, &block, strips);
+    uint16_t *to = packed_a(w, g, &block, index) + k0 / TERMS * TILE;
+    pack_a(g, strips, 0, count, count, k0, k1, to, (size_t)ceil_div(block.inner, TERMS) * TILE);
+  } else if (index == 0 || blocks[index - 1].group != block.group) {
     float *sums = g->sums ? span_sums(w, g, &block, span) : 0;
     const uint32_t last = min_u32(panels, first + PANEL_BLOCK);
     BY_TYPE(g->type, pack_b, g, &block, first, last, k0, k1, packed_b(w, g, &block), sums);
@@ -207,10 +212,11 @@ static void gemm_multiply(const Step *step, const Gemm *g, uint32_t tile, const 
   for (uint32_t span = 0; span < spans; span++) {
     const uint32_t k0 = span * most, n = min_u32(most, tiles - k0);
     for (uint32_t i = 0; i < count; i += 2) {
-      const uint32_t high = min_u32(2, count - i);
-      const uint16_t *a = packs ? own : packed_a(w, g, &block, index) + i * line + k0 * TILE;
+      const uint32_t high = min_u32(2, count - i), held = i % own_strips(g);
       const size_t a_step = packs ? n * TILE : line;
-      if (packs) pack_strips(strips, i, i + high, count, k0 * TERMS, (k0 + n) * TERMS, 0, 0, own, a_step, 0, F32);
+      const uint16_t *a = packs ? own + held * a_step : packed_a(w, g, &block, index) + i * line + k0 * TILE;
+      if (packs && held == 0)
+        pack_a(g, strips, i, min_u32(count, i + own_strips(g)), count, k0 * TERMS, (k0 + n) * TERMS, own, a_step);
       for (uint32_t near = 0; near < panels; near += NEAR_PANELS) {
         const uint32_t end = min_u32(panels, near + NEAR_PANELS);
         float *to = spans > 1 ? c + i * LINES * width + near * PANEL : c;

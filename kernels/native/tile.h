@@ -76,7 +76,7 @@ INLINE void ask_tile(const Lines *from, uint32_t k, const int side, const uint32
     }
 }
 
-/* Terms [k, k + TERMS) of lines that lie side by side, or one after the other → a tile, of B or of A. sums[LINES] += them. */
+/* Terms [k, k + TERMS) of lines, side by side or not → a tile of A or B. If given, and side by side: sums[LINES] += them. */
 INLINE void pack_tile(const Lines *from, uint32_t k, const int side, const int of_b, uint16_t *tile, vf *sums,
                       const uint32_t type) {
   __m512i r[LINES];
