@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { toFloats } from "../../src/base/float.ts";
 import { openDevice } from "../../src/device/choose.ts";
+import { library, usableSets } from "../../src/device/cpu/library.ts";
 import type { Device } from "../../src/device/device.ts";
 import { openSource } from "../../src/model/open.ts";
 import { type MicroBatch, type Stored, TrainingEngine } from "../../src/train/engine.ts";
@@ -94,13 +95,13 @@ for (const fixture of trained)
 
 const scaled = { lossScale: 2 ** 11 };
 
-/** The gradient of a loss that is 2¹¹ times as large, over the wanted one: its mean squared error, normalised. */
-async function gradientError(training: TrainingEngine, fixture: Fixture): Promise<number> {
+/** The gradient of a loss that is `lossScale` times as large, over the wanted one: its mean squared error, normalised. */
+async function gradientError(training: TrainingEngine, fixture: Fixture, lossScale = 1): Promise<number> {
   let [error, power] = [0, 0];
   for (const [name, actual] of await read(training, "gradients")) {
     const wanted = fixture.tensors.get(`grad.transformer.${name}`)!.data;
     for (const [i, g] of actual.entries()) {
-      error += (g / scaled.lossScale - wanted[i]!) ** 2;
+      error += (g / lossScale - wanted[i]!) ** 2;
       power += wanted[i]! ** 2;
     }
   }
@@ -125,7 +126,7 @@ for (const fixture of trained)
         expect(Math.abs(result.aux / aux - 1)).toBeLessThan(5e-3);
         expect(Math.abs(result.norm / norms[i]! - 1)).toBeLessThan(5e-3);
         if (i > 0) continue;
-        const error = await gradientError(training, fixture);
+        const error = await gradientError(training, fixture, scaled.lossScale);
         expect(error).toBeLessThan(1e-4);
         expect(error).toBeGreaterThan(1e-7); // it is 2e-12 in f32
       }
@@ -138,6 +139,32 @@ for (const fixture of trained)
       expect(bad).toBeGreaterThan(0);
       expect(await read(training, "weights")).toEqual(before);
     });
+  });
+
+/**
+ * Products differ by 2e-3 of their size (test/device/cpu/bounds.ts). Nothing but the refusal can run where the processor has
+ * no AMX.
+ */
+for (const fixture of trained)
+  test(`${fixture.name}, cpu in bf16: three AdamW steps, or a refusal that says why`, async () => {
+    if (!usableSets(library()).has("amx")) {
+      await expect(openDevice("cpu", { precision: "bf16" })).rejects.toThrow("no products in bf16 here");
+      return;
+    }
+    const { device } = await openDevice("cpu", { precision: "bf16" });
+    const training = open(device, fixture);
+    const { losses_ce_aux: losses, grad_norms: norms, lr } = fixture.adamw!;
+    for (const [i, [ce, aux]] of losses.entries()) {
+      const result = await training.step([batchOf(fixture)], i + 1, lr);
+      expect(Math.abs(result.loss / ce - 1)).toBeLessThan(1e-3);
+      expect(Math.abs(result.aux / aux - 1)).toBeLessThan(5e-3);
+      expect(Math.abs(result.norm / norms[i]! - 1)).toBeLessThan(1e-2);
+      if (i > 0) continue;
+      const error = await gradientError(training, fixture);
+      expect(error).toBeLessThan(1e-3);
+      expect(error).toBeGreaterThan(1e-5);
+    }
+    device.close();
   });
 
 function largest(values: ArrayLike<number>): number {
