@@ -6,6 +6,9 @@
 /* Most terms of a span, a whole number of tiles, and most elements of B in one: they stay in L2. */
 enum { SPAN = 1024, SPAN_ELEMENTS = 1 << 18 };
 
+/* Panels of B that are packed at a time: rows of them long enough to stream. */
+enum { PACK_PANELS = 32 };
+
 /* Panels whose sums for two strips of rows stay in L1. */
 enum { NEAR_PANELS = 16 };
 
@@ -69,12 +72,12 @@ static void gemm_plan(const Gemm *g, Plan *plan) {
   plan->each = 4ull * ROW_BLOCK * TILE_COLS + 2ull * own_strips(g) * LINES * SPAN;
 }
 
-/* Phase 0 packs a span of PANEL_BLOCK panels of a block's group, or a span of its rows; phase 1 multiplies. */
+/* Phase 0 packs a span of PACK_PANELS panels of a block's group, or a span of its rows; phase 1 multiplies. */
 static uint32_t gemm_tiles(const Gemm *g, uint32_t phase, const Worker *w) {
   const uint32_t panels = ceil_div(g->cols, PANEL);
   if (phase == 0) {
     const Blocking *blocking = gemm_blocks(g, w);
-    return blocking->blocks * ceil_div(blocking->longest, SPAN) * (ceil_div(panels, PANEL_BLOCK) + !packs_own(g, blocking));
+    return blocking->blocks * ceil_div(blocking->longest, SPAN) * (ceil_div(panels, PACK_PANELS) + !packs_own(g, blocking));
   }
   const Blocking *blocking = (const Blocking *)w->shared;
   return blocking->blocks * ceil_div(panels, blocking->panel_block);
@@ -140,8 +143,8 @@ static void pack_a(const Gemm *g, const Lines *strips, uint32_t first, uint32_t 
 INLINE void pack_b(const Gemm *g, const Block *block, uint32_t first, uint32_t last, uint32_t k0, uint32_t k1,
                    uint16_t *packed, float *sums, const uint32_t type) {
   const size_t pitch = (size_t)ceil_div(block->inner, TERMS) * TILE;
-  Lines strips[PANEL_BLOCK];
-  vf totals[PANEL_BLOCK] = {0};
+  Lines strips[PACK_PANELS];
+  vf totals[PACK_PANELS] = {0};
   for (uint32_t p = first; p < last; p++) strips[p - first] = lines_of_b(g, block, p);
   const uint32_t count = last - first;
   packed += first * pitch + k0 / TERMS * TILE;
@@ -159,7 +162,7 @@ static void gemm_pack(const Gemm *g, uint32_t tile, const Worker *w) {
   const Block block = blocks[index];
   const uint32_t k0 = span * SPAN, k1 = min_u32(block.inner, k0 + SPAN);
   if (k0 >= k1) return;
-  const uint32_t first = part / spans * PANEL_BLOCK, panels = ceil_div(g->cols, PANEL);
+  const uint32_t first = part / spans * PACK_PANELS, panels = ceil_div(g->cols, PANEL);
   if (first >= panels) {
     Lines strips[ROW_BLOCK / LINES];
     const uint32_t count = strips_of(g, &block, strips);
@@ -167,7 +170,7 @@ static void gemm_pack(const Gemm *g, uint32_t tile, const Worker *w) {
     pack_a(g, strips, 0, count, count, k0, k1, to, (size_t)ceil_div(block.inner, TERMS) * TILE);
   } else if (index == 0 || blocks[index - 1].group != block.group) {
     float *sums = g->sums ? span_sums(w, g, &block, span) : 0;
-    const uint32_t last = min_u32(panels, first + PANEL_BLOCK);
+    const uint32_t last = min_u32(panels, first + PACK_PANELS);
     BY_TYPE(g->type, pack_b, g, &block, first, last, k0, k1, packed_b(w, g, &block), sums);
   }
 }
