@@ -3,7 +3,7 @@ import { crossEntropyBackward } from "../../kernels/loss/cross_entropy_backward.
 import type { ModelConfig } from "../checkpoint/config.ts";
 import type { Device, Program, Tensor } from "../device/device.ts";
 import { type Activations, body, createActivations, createCache, logitsSteps, norm } from "./graph.ts";
-import { bytesOf } from "./training-buffers.ts";
+import { bytesOf, logitsRows } from "./training-buffers.ts";
 import type { Weights } from "./weights.ts";
 
 /** A sequence to score: `targets[i]` is what should follow `tokens[i]` and all before it. */
@@ -11,9 +11,6 @@ export interface Scored {
   tokens: Uint32Array;
   targets: Uint32Array;
 }
-
-/** Logits kept at a time, in elements: 32 MiB. */
-const logitsAtOnce = 1 << 23;
 
 export class Likelihood {
   private readonly rows: Activations;
@@ -33,7 +30,7 @@ export class Likelihood {
   ) {
     const { context, vocabulary, width } = config;
     const most = batch * context;
-    const block = Math.min(most, Math.max(32, Math.floor(logitsAtOnce / vocabulary / 32) * 32));
+    const block = logitsRows(most, vocabulary);
     const cache = createCache(device, config, batch, context);
     const a = (this.rows = createActivations(device, config, most));
     this.targets = device.tensor({ label: "targets", shape: [most], type: "u32" });

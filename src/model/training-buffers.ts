@@ -84,8 +84,10 @@ export interface TrainingBuffers {
   zero?: Tensor;
 }
 
-/** Logits kept at a time, in elements: 32 MiB. */
-const logitsAtOnce = 1 << 23;
+/** Rows whose logits are kept at a time, of `rows`: 32 MiB of them, at least 32 rows. */
+export function logitsRows(rows: number, vocabulary: number): number {
+  return Math.min(rows, Math.max(32, Math.floor(2 ** 23 / vocabulary / 32) * 32));
+}
 
 /** @throws LolaError "device" when the device has no room */
 export function createTrainingBuffers(device: Device, config: ModelConfig, shape: TrainingShape): TrainingBuffers {
@@ -94,7 +96,7 @@ export function createTrainingBuffers(device: Device, config: ModelConfig, shape
   const floats = (label: string, ...of: number[]) => device.tensor({ label, shape: of, type: "f32" });
   const words = (label: string, ...of: number[]) => device.tensor({ label, shape: of, type: "u32" });
   const routed = Math.max(1, moeLayers(config).length);
-  const block = Math.min(rows, Math.max(32, Math.floor(logitsAtOnce / vocabulary / 32) * 32));
+  const block = logitsRows(rows, vocabulary);
   const seq = words("seq", rows);
   const pos = words("pos", rows);
   device.upload(seq, bytesOf(Uint32Array.from({ length: rows }, (_, t) => Math.floor(t / shape.time))));

@@ -28,28 +28,28 @@ for (const engine of ["cpu", "software"] as const)
       ["wte.weight", 12 * 16],
       ["wpe.weight", 5],
       ["h.1.moe.gate.weight", 7],
-      ["h.1.moe.experts.2.c_fc.bias", 0],
+      // Of every expert, since which ones are used depends on the router.
+      ["experts.*.c_fc.bias", 0],
       ["h.0.attn.c_attn.weight", 40],
       ["ln_f.weight", 2],
     ] as const)
       for (const value of [Number.NaN, Number.POSITIVE_INFINITY])
         test(`${name}[${at}] = ${value}`, async () => {
           const source = initialWeights(config, 1n, 0.02);
+          const poisoned = (stored: string) => new Bun.Glob(`**${name}`).match(stored);
           const shape = { batch: 2, time: 8, recompute: false, dropout: 0 };
           const training = new TrainingEngine(device, config, recipe, shape, 1n);
           training.load("weights", {
             tensors: source.tensors,
             *read(wanted) {
               for (const piece of source.read(wanted)) {
-                if (wanted === name) new Float32Array(piece.buffer)[at] = value;
+                if (poisoned(wanted)) new Float32Array(piece.buffer)[at] = value;
                 yield piece;
               }
             },
           });
           const before = await contents(training);
-          const { bad, loss } = await training.step([batch], 1, 0.01);
-          // An expert that no row goes to is not seen.
-          if (name.includes("experts") && Number.isFinite(loss)) return;
+          const { bad } = await training.step([batch], 1, 0.01);
           expect(bad).toBeGreaterThan(0);
           expect(await contents(training)).toEqual(before);
         });
