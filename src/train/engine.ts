@@ -16,7 +16,7 @@ import { clipFactor, type Recipe } from "./optimizer.ts";
 export const ignored = 0xffffffff;
 
 /** Bytes of tensors read back before their memory is collected. */
-const collectAfter = 32 << 20;
+const collectAfter = 8 << 20;
 
 /** Sequences of `time` tokens each, end to end: what the model reads and what it should say. */
 export interface MicroBatch {

@@ -49,7 +49,7 @@ test("a plan of LOLA's own size costs nothing: 7,459,827,712 parameters", () => 
   expect(parameters).toBe(4 * 7_459_827_712);
 });
 
-test("over 1,000 steps the process takes at most 1.2 times the plan, and no more at the end than at the beginning", async () => {
+test("over 1,000 steps the process takes at most 1.2 times the plan, and no more at the end than in the middle", async () => {
   const child = Bun.spawn([process.execPath, join(import.meta.dir, "memory-child.ts"), join(root, "run")]);
   const told = JSON.parse(await new Response(child.stdout).text());
   const { plan, held, resident, peak } = told as {
@@ -63,6 +63,6 @@ test("over 1,000 steps the process takes at most 1.2 times the plan, and no more
   expect(held).toBe(plan.total - plan.program);
   expect(peak).toBeLessThan(1.2 * plan.total);
   expect(resident).toHaveLength(10);
-  // One kilobyte lost in a step would be 0.7 MB.
-  expect(Math.min(...resident.slice(-3)) - Math.max(...resident.slice(0, 3))).toBeLessThan(2 << 20);
+  // The program itself settles in the first 300 steps. Three kilobytes lost in each of the 400 between would be 1.2 MB.
+  expect(Math.min(...resident.slice(-3)) - Math.max(...resident.slice(3, 6))).toBeLessThan(5 << 18);
 }, 120_000);
