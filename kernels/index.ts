@@ -35,6 +35,10 @@ import { normBackward } from "./norm/norm_backward.ts";
 import { normForward } from "./norm/norm_forward.ts";
 import { weightBackward as normWeightBackward } from "./norm/weight_backward.ts";
 import { adamwUpdate } from "./optim/adamw_update.ts";
+import { combineUpdate } from "./optim/combine_update.ts";
+import { momentumUpdate } from "./optim/momentum_update.ts";
+import { normalizeUpdate } from "./optim/normalize_update.ts";
+import { orthogonalUpdate } from "./optim/orthogonal_update.ts";
 import { squaresForward } from "./reduce/squares_forward.ts";
 import { sampleForward } from "./sample/sample_forward.ts";
 
@@ -74,5 +78,9 @@ export const kernels: readonly Kernel[] = [
   normBackward,
   normWeightBackward,
   adamwUpdate,
+  momentumUpdate,
+  normalizeUpdate,
+  combineUpdate,
+  orthogonalUpdate,
   squaresForward,
 ];

@@ -14,6 +14,7 @@
 #include "moe_group.c"
 #include "moe_route.c"
 #include "moe_row.c"
+#include "muon.c"
 #include "norm.c"
 #include "norm_weight.c"
 #include "roof.c"
@@ -57,6 +58,10 @@ const Kernel KERNELS[] = {
     embed_embed_backward,
     embed_position_backward,
     optim_adamw_update,
+    optim_momentum_update,
+    optim_normalize_update,
+    optim_combine_update,
+    optim_orthogonal_update,
     reduce_squares_forward,
     roof_read,
     roof_multiply_add,

@@ -1,5 +1,6 @@
 /** The flags of `lola train`. */
 import { presetNames } from "../model/presets.ts";
+import { optimizers } from "../train/optimizer.ts";
 import { dataFlags, engineFlags, precisionFlag } from "./flags.ts";
 import type { Flags, Values } from "./table.ts";
 
@@ -100,6 +101,14 @@ const recipe = {
   batch: { type: "integer", value: "N", min: 1, doc: "sequences of a step", category: "Recipe" },
   microBatch: { type: "integer", value: "N", min: 1, doc: "sequences at a time: less memory", category: "Recipe" },
   accumulate: { type: "integer", value: "N", min: 1, doc: "micro-batches of a step", category: "Recipe" },
+  optimizer: {
+    type: "choice",
+    value: "NAME",
+    choices: optimizers,
+    default: "adamw",
+    doc: "muon needs a third of the tokens, and more work a step",
+    category: "Recipe",
+  },
   lr: { type: "float", value: "RATE", min: 0, doc: "peak learning rate", category: "Recipe" },
   minLr: {
     type: "float",

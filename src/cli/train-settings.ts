@@ -52,6 +52,7 @@ export function resolveSettings(flags: TrainFlags, basis: Basis): RunConfig {
     version,
     model,
     recipe: {
+      optimizer: flags.optimizer,
       tokens,
       rate,
       finalRate: flags.minLr ?? Number((rate / 10).toPrecision(12)),
@@ -197,6 +198,7 @@ const held: { [K in keyof TrainFlags]?: (config: RunConfig) => unknown } = {
   batch: (c) => c.shape.batch * c.accumulate,
   microBatch: (c) => c.shape.batch,
   accumulate: (c) => c.accumulate,
+  optimizer: (c) => c.recipe.optimizer,
   lr: (c) => c.recipe.rate,
   minLr: (c) => c.recipe.finalRate,
   warmup: (c) => c.recipe.warmup,

@@ -80,7 +80,10 @@ export function facts({ config, parameters, steps, step, device, memory, heldOut
       `${grouped(steps)} of ${shape.batch * accumulate} × ${shape.time} tokens${parts}, ${grouped(recipe.tokens)} in all`,
     ],
     ...(step > 0 ? [["done", `${grouped(step)} steps`]] : []),
-    ["learning rate", `${recipe.rate} to ${recipe.finalRate}, warm-up over ${grouped(recipe.warmup)} tokens`],
+    [
+      "learning rate",
+      `${recipe.rate} to ${recipe.finalRate} (${recipe.optimizer}), warm-up over ${grouped(recipe.warmup)} tokens`,
+    ],
     ["held out", heldOut.bytes > 0 ? heldOutLine(heldOut, config) : "nothing: no validation, no best checkpoint"],
     ...memoryRows(memory),
     ["device", `${device.kind}: ${device.name}`],

@@ -10,6 +10,7 @@ import { gradientSteps } from "../model/training-backward.ts";
 import { bytesOf, createTrainingBuffers, type TrainingBuffers, type TrainingShape } from "../model/training-buffers.ts";
 import { dropValues, forwardSteps, lossSteps } from "../model/training-forward.ts";
 import { fillWeight, type PlacedWeights, placeWeights, type WeightSource } from "../model/weights.ts";
+import { type MatrixParameter, muonSteps } from "./muon.ts";
 import { clipFactor, type Recipe } from "./optimizer.ts";
 
 /** A target that is no token: its row counts nothing. */
@@ -53,6 +54,7 @@ interface Parameter {
   m: Tensor;
   v: Tensor;
   decays: boolean;
+  matrix: boolean;
 }
 
 /** Largest values of the programs' variables. */
@@ -227,7 +229,14 @@ export class TrainingEngine {
       const decays = !/(\.bias|ln_\w+\.weight)$/.test(name);
       return target.parts.map((_, part) => {
         const flat = (placed: PlacedWeights) => this.device.flat(placed.places[i]!.target.parts[part]!.tensor);
-        return { w: flat(weights), g: flat(gradients), m: flat(m), v: flat(v), decays };
+        return {
+          w: flat(weights),
+          g: flat(gradients),
+          m: flat(m),
+          v: flat(v),
+          decays,
+          matrix: target.layout === "matrix",
+        };
       });
     });
   }
@@ -244,11 +253,31 @@ export class TrainingEngine {
   private updates(): Step[] {
     const { beta1, beta2, epsilon: eps, weightDecay } = this.recipe;
     const variables = { rate: "rate", clip: "clip", unbias1: "unbias1", unbias2: "unbias2" };
-    return this.parameters.map(({ w, g, m, v, decays }) => ({
-      kernel: adamwUpdate,
-      bindings: { g, w, m, v },
-      params: { count: elements(w.shape), beta1, beta2, eps, decay: decays ? weightDecay : 0, ...variables },
-    }));
+    const muon = this.recipe.optimizer === "muon";
+    const steps = muon ? muonSteps(this.device, this.matrices(), weightDecay) : [];
+    const rest = muon ? this.parameters.filter(({ matrix }) => !matrix) : this.parameters;
+    return rest
+      .map(
+        ({ w, g, m, v, decays }): Step => ({
+          kernel: adamwUpdate,
+          bindings: { g, w, m, v },
+          params: { count: elements(w.shape), beta1, beta2, eps, decay: decays ? weightDecay : 0, ...variables },
+        }),
+      )
+      .concat(steps);
+  }
+
+  private matrices(): MatrixParameter[] {
+    const { weights, gradients, m } = this.placed;
+    const seen = new Set<Tensor>();
+    return weights.places.flatMap(({ name, target }, i) => {
+      if (seen.has(target) || target.layout !== "matrix") return [];
+      seen.add(target);
+      return target.parts.map((_, part) => {
+        const of = (placed: PlacedWeights) => placed.places[i]!.target.parts[part]!.tensor;
+        return { w: of(weights), g: of(gradients), m: of(m), columns: name.includes("c_attn") ? 3 : 1 };
+      });
+    });
   }
 }
 

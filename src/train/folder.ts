@@ -5,6 +5,7 @@ import { saveFile } from "../base/atomic.ts";
 import { DataError, LolaError } from "../base/errors.ts";
 import { type ModelConfig, validateConfig } from "../checkpoint/config.ts";
 import type { RunConfig } from "./config.ts";
+import { type Optimizer, optimizers } from "./optimizer.ts";
 
 /** Files of a run, by what they hold. */
 export function runFiles(folder: string) {
@@ -66,6 +67,9 @@ export function readConfig(folder: string): RunConfig {
     if (!(Number.isSafeInteger(at(name)) && (at(name) as number) > 0)) throw wrong(`${name} is ${at(name)}, no count`);
   for (const name of numbers) if (typeof at(name) !== "number") throw wrong(`${name} is ${at(name)}, no number`);
   if (!/^\d{1,20}$/.test(String(at("seed")))) throw wrong(`seed is ${at("seed")}, no number`);
+  const optimizer = (at("recipe.optimizer") ?? "adamw") as Optimizer;
+  if (!optimizers.includes(optimizer)) throw wrong(`recipe.optimizer is ${optimizer}, not ${optimizers.join(" or ")}`);
   const model: ModelConfig = validateConfig(at("model"));
-  return { ...(value as RunConfig), model };
+  const { recipe, ...rest } = value as RunConfig;
+  return { ...rest, recipe: { ...recipe, optimizer }, model };
 }

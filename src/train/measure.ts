@@ -38,6 +38,7 @@ export function stepFlops(config: ModelConfig, batch: number, time: number): num
 }
 
 const recipe: Recipe = {
+  optimizer: "adamw",
   ...{ tokens: 1e9, rate: 1e-4, finalRate: 1e-4, warmup: 0, decay: 1e9 },
   ...{ beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1, clip: 1, balance: 0.01 },
 };

@@ -1,6 +1,11 @@
 /** Settings of a training step: the recipe of spec §3. */
 
+/** `muon`: of the matrices inside the layers; tables, gates, norms and biases have AdamW's steps then too. */
+export const optimizers = ["adamw", "muon"] as const;
+export type Optimizer = (typeof optimizers)[number];
+
 export interface Recipe {
+  optimizer: Optimizer;
   /** Tokens that the run is to see. */
   tokens: number;
   /** Peak and final learning rate; tokens of linear warm-up; tokens at whose end the cosine has reached the final rate. */

@@ -184,6 +184,7 @@ function open(device: Device, fixture: Fixture, recompute = false): TrainingEngi
   const { shape } = fixture.tensors.get("input_ids")!;
   const { lr, beta1, beta2, eps, weight_decay, clip } = fixture.adamw as AdamwCase;
   const recipe = {
+    optimizer: "adamw" as const,
     tokens: 1e6,
     rate: lr,
     finalRate: lr,

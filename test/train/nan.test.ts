@@ -9,7 +9,17 @@ const config = {
   ...{ experts: 4, normEpsilon: 1e-5, bos: 0, eos: 5, pad: 1 },
 };
 const recipe = {
-  ...{ tokens: 1e6, rate: 0.01, finalRate: 0.01, warmup: 0, decay: 0, beta1: 0.9, beta2: 0.95, epsilon: 1e-8 },
+  ...{
+    optimizer: "adamw" as const,
+    tokens: 1e6,
+    rate: 0.01,
+    finalRate: 0.01,
+    warmup: 0,
+    decay: 0,
+    beta1: 0.9,
+    beta2: 0.95,
+    epsilon: 1e-8,
+  },
   ...{ weightDecay: 0.1, clip: 1, balance: 0.01 },
 };
 const batch = {

@@ -12,7 +12,17 @@ const config: RunConfig = {
     ...{ normEpsilon: 1e-5, bos: 0, eos: 5, pad: 1 },
   },
   recipe: {
-    ...{ tokens: 320, rate: 1e-3, finalRate: 1e-4, warmup: 0, decay: 320, beta1: 0.9, beta2: 0.95, epsilon: 1e-8 },
+    ...{
+      optimizer: "adamw" as const,
+      tokens: 320,
+      rate: 1e-3,
+      finalRate: 1e-4,
+      warmup: 0,
+      decay: 320,
+      beta1: 0.9,
+      beta2: 0.95,
+      epsilon: 1e-8,
+    },
     ...{ weightDecay: 0.1, clip: 1, balance: 0.01 },
   },
   shape: { batch: 2, time: 8, recompute: false, dropout: 0 },

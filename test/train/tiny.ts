@@ -28,7 +28,7 @@ export function tinyRun(changes: Partial<RunConfig> = {}): RunConfig {
     version: "0",
     model: tinyModel,
     recipe: {
-      ...{ tokens: 40 * 64, rate: 1e-2, finalRate: 1e-3, warmup: 256, decay: 2560 },
+      ...{ optimizer: "adamw" as const, tokens: 40 * 64, rate: 1e-2, finalRate: 1e-3, warmup: 256, decay: 2560 },
       ...{ beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1, clip: 1, balance: 0.01 },
     },
     shape: { batch: 2, time: 16, recompute: false, dropout: 0.1, capacity: { factor: 1, least: 4, random: true } },
