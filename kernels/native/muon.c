@@ -134,7 +134,7 @@ static void normalize_tile(const Step *step, uint32_t phase, uint32_t tile, cons
       const vf v = load_up_to(x + at, size - at);
       squares[j] += v * v;
     }
-  const float by = 1.0f / (sqrtf(sum((squares[0] + squares[1]) + (squares[2] + squares[3]))) + 1e-20f);
+  const float by = 1.0f / (sqrtf(sum((squares[0] + squares[1]) + (squares[2] + squares[3]))) + 1e-7f);
   for (uint32_t i = 0; i < size; i += VW) store_up_to(x + i, load_up_to(x + i, size - i) * by, size - i);
 }
 

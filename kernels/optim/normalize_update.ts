@@ -5,7 +5,7 @@ import code from "./normalize_update.wgsl" with { type: "text" };
 
 export const normalizeUpdate = defineKernel({
   name: "optim/normalize_update",
-  summary: "x[e] ← x[e] / (‖x[e]‖ + 1e-20), by the Frobenius norm of each matrix",
+  summary: "x[e] ← x[e] / (‖x[e]‖ + 1e-7), by the Frobenius norm of each matrix",
   bindings: { x: { access: "inout", type: "f32", shape: "[E, n]" } },
   /** size: n, elements of one matrix. */
   params: { count: "u32", size: "u32" },
@@ -15,7 +15,7 @@ export const normalizeUpdate = defineKernel({
     for (let e = 0; e < count; e++) {
       let sum = 0;
       for (let i = 0; i < size; i++) sum += x[e * size + i]! ** 2;
-      for (let i = 0; i < size; i++) x[e * size + i]! /= Math.sqrt(sum) + 1e-20;
+      for (let i = 0; i < size; i++) x[e * size + i]! /= Math.sqrt(sum) + 1e-7;
     }
   },
   cases: () =>
@@ -23,9 +23,11 @@ export const normalizeUpdate = defineKernel({
       { count: 1, size: 1 },
       { count: 3, size: 1023 },
       { count: 2, size: 4160 },
-    ].map(({ count, size }) => ({
-      label: `${count} × ${size}`,
+      // What no gradient has reached for long: its squares are 0 in f32.
+      { count: 1, size: 64, length: 1e-22 },
+    ].map(({ count, size, length = 1 }) => ({
+      label: `${count} × ${size}${length < 1 ? `, as small as ${length}` : ""}`,
       params: { count, size },
-      tensors: { x: uniform(1, [count, size]) },
+      tensors: { x: uniform(1, [count, size], length) },
     })),
 });

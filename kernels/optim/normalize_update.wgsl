@@ -28,7 +28,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
     workgroupBarrier();
   }
-  let by = 1 / (sqrt(squares[0]) + 1e-20);
+  let by = 1 / (sqrt(squares[0]) + 1e-7);
   for (var i = thread; i < params.size; i += THREADS) {
     x[begin + i] *= by;
   }

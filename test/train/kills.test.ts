@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { sha256 } from "../../src/base/hash.ts";
 import { openCheckpoint } from "../../src/train/checkpoint.ts";
 import { isRun, runFiles } from "../../src/train/folder.ts";
+import type { Optimizer } from "../../src/train/optimizer.ts";
 
 const root = mkdtempSync(join(tmpdir(), "lola-kills-"));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -24,9 +25,13 @@ interface Death {
   after: number;
 }
 
+/** Engine and optimizer. */
+type Kind = readonly ["cpu" | "software", Optimizer];
+
 /** One process in the folder; without a death it ends by itself. */
-async function live(folder: string, engine: string, death?: Death): Promise<Life> {
-  const child = Bun.spawn([process.execPath, join(import.meta.dir, "child.ts"), folder, engine], { stderr: "pipe" });
+async function live(folder: string, [engine, optimizer]: Kind, death?: Death): Promise<Life> {
+  const command = [process.execPath, join(import.meta.dir, "child.ts"), folder, engine, optimizer];
+  const child = Bun.spawn(command, { stderr: "pipe" });
   const errors = new Response(child.stderr).text();
   let timer: Timer | undefined;
   const dieLater = (from: Death["from"]) => {
@@ -61,23 +66,23 @@ const expectedFiles = ["checkpoints", "config.json", "metrics.jsonl", "speed.jso
  * @param most milliseconds of either
  */
 async function killAll(
-  engine: string,
+  kind: Kind,
   kills: number,
   most: Record<Death["from"], number>,
 ): Promise<Record<string, number>> {
-  const straight = join(root, `${engine}-straight`);
-  expect((await live(straight, engine)).killed).toBe(false);
+  const straight = join(root, `${kind.join("-")}-straight`);
+  expect((await live(straight, kind)).killed).toBe(false);
   const wanted = hashes(straight);
   const told = { kills: 0, lives: 0, runs: 0, resumed: 0, forgotten: 0, leftovers: 0 };
   while (told.kills < kills) {
-    const folder = join(root, `${engine}-${told.runs++}`);
+    const folder = join(root, `${kind.join("-")}-${told.runs++}`);
     let saved = 0;
     for (let ended = false; !ended; ) {
       const before = existsSync(folder) ? readdirSync(folder, { recursive: true }).map(String) : [];
       told.leftovers += before.filter((name) => name.endsWith(".tmp")).length;
       const from = Math.random() < 0.25 ? "start" : "begin";
       const death: Death = { from, after: Math.random() * most[from] };
-      const { events, killed } = await live(folder, engine, told.kills < kills ? death : undefined);
+      const { events, killed } = await live(folder, kind, told.kills < kills ? death : undefined);
       told.lives++;
       const [begin] = events;
       // Nothing that was acknowledged is lost.
@@ -105,13 +110,18 @@ async function killAll(
 
 test("the CPU engine", async () => {
   const kills = process.env.LOLA_SOAK ? 300 : 50;
-  const told = await killAll("cpu", kills, { start: 300, begin: 120 });
+  const told = await killAll(["cpu", "adamw"], kills, { start: 300, begin: 120 });
   console.log(`cpu: ${JSON.stringify(told)}`);
   expect(told.resumed).toBeGreaterThan(kills / 4);
 }, 600_000);
 
 test("a software GPU", async () => {
   const kills = process.env.LOLA_SOAK ? 30 : 5;
-  const told = await killAll("software", kills, { start: 1500, begin: 600 });
+  const told = await killAll(["software", "adamw"], kills, { start: 1500, begin: 600 });
   console.log(`software: ${JSON.stringify(told)}`);
+}, 600_000);
+
+test("Muon", async () => {
+  const told = await killAll(["cpu", "muon"], 5, { start: 300, begin: 120 });
+  console.log(`muon: ${JSON.stringify(told)}`);
 }, 600_000);
