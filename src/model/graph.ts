@@ -1,23 +1,23 @@
 /** The LOLA forward pass as steps (spec §1.2), written once for every device. */
 import { appendForward } from "../../kernels/attention/append_forward.ts";
 import { attentionForward } from "../../kernels/attention/attention_forward.ts";
-import { embedForward } from "../../kernels/embed/embed_forward.ts";
-import { logitsForward } from "../../kernels/embed/logits_forward.ts";
-import { matmulForward } from "../../kernels/matmul/matmul_forward.ts";
-import { downForward } from "../../kernels/moe/down_forward.ts";
-import { downRowForward } from "../../kernels/moe/down_row_forward.ts";
 import { orderForward } from "../../kernels/moe/order_forward.ts";
 import { routeForward } from "../../kernels/moe/route_forward.ts";
-import { upForward } from "../../kernels/moe/up_forward.ts";
-import { upRowForward } from "../../kernels/moe/up_row_forward.ts";
 import { normForward } from "../../kernels/norm/norm_forward.ts";
 import { sampleForward } from "../../kernels/sample/sample_forward.ts";
 import { type ModelConfig, moeLayers } from "../checkpoint/config.ts";
 import type { Device, Step, Tensor } from "../device/device.ts";
-import type { Affine, LayerWeights, Norm, Weights } from "./weights.ts";
-
-/** A number, or the name of a variable that each run sets. */
-export type Scalar = number | string;
+import {
+  downRowSteps,
+  downSteps,
+  embedSteps,
+  logitsSteps,
+  product,
+  type Scalar,
+  upRowSteps,
+  upSteps,
+} from "./products.ts";
+import type { LayerWeights, Norm, Weights } from "./weights.ts";
 
 /** Below this many rows each row reads its own expert; from it on, rows are grouped by expert. */
 const groupedRows = 5;
@@ -95,20 +95,6 @@ export function body(config: ModelConfig, weights: Weights, cache: Cache, a: Act
   return [...embedSteps(config, weights, a, rows), ...layers];
 }
 
-/** Token and position rows, added. */
-export function embedSteps(
-  { width }: ModelConfig,
-  { wte, wpe }: Weights,
-  { token, pos, x }: Pick<Activations, "token" | "pos" | "x">,
-  rows: Scalar,
-): Step[] {
-  return wte.parts.map((part) => ({
-    kernel: embedForward,
-    bindings: { token, pos, wte: part.tensor, wpe, x },
-    params: { rows, width, first: part.first, count: part.count },
-  }));
-}
-
 /** Residual stream → logits [rows, V] of the rows from `skip` on. */
 export function head(
   config: ModelConfig,
@@ -119,21 +105,6 @@ export function head(
   skip: Scalar,
 ): Step[] {
   return [norm(config, weights.norm, a.x, a.y, rows, skip), ...logitsSteps(config, weights, a.y, logits, rows)];
-}
-
-/** Products of normalised rows with every row of the embedding. */
-export function logitsSteps(
-  { width, vocabulary }: ModelConfig,
-  { wte }: Weights,
-  x: Tensor,
-  y: Tensor,
-  rows: Scalar,
-): Step[] {
-  return wte.parts.map(({ tensor, first, count }) => ({
-    kernel: logitsForward,
-    bindings: { x, wte: tensor, y },
-    params: { rows, width, vocabulary, first, count },
-  }));
 }
 
 /** Where sampling reads and writes. */
@@ -182,15 +153,6 @@ export function norm(
   };
 }
 
-export function product({ w, b }: Affine, x: Tensor, y: Tensor, rows: Scalar, then: { gelu?: 1; add?: 1 } = {}): Step {
-  const [inner, cols] = w.shape as [number, number];
-  return {
-    kernel: matmulForward,
-    bindings: { x, w, b, y },
-    params: { rows, inner, cols, gelu: then.gelu ?? 0, add: then.add ?? 0 },
-  };
-}
-
 /** New rows' keys and values into the cache of a layer, then what they attend to. */
 export function attentionSteps(
   config: ModelConfig,
@@ -219,7 +181,7 @@ function dense(layer: LayerWeights, a: Activations, rows: Scalar): Step[] {
 
 /** Top-1 mixture: route, then the chosen expert's two matrices, its output scaled by the raw probability. */
 function experts(config: ModelConfig, layer: LayerWeights, a: Activations, moeIndex: number, rows: Scalar): Step[] {
-  const { width, inner, experts: count } = config;
+  const { width, experts: count } = config;
   const at = moeIndex * a.capacity;
   const { y, h, x, expert, prob, order, start } = a;
   const route: Step = {
@@ -227,34 +189,16 @@ function experts(config: ModelConfig, layer: LayerWeights, a: Activations, moeIn
     bindings: { x: y, gate: layer.gate!, expert, prob },
     params: { rows, width, experts: count, at },
   };
-  const up = { rows, inner: width, cols: inner, gelu: 1 };
-  const down = { rows, inner, cols: width };
   if (a.capacity < groupedRows)
     return [
       route,
-      ...layer.up.w.parts.map(({ tensor: w, ...part }) => ({
-        kernel: upRowForward,
-        bindings: { x: y, expert, w, b: layer.up.b, h },
-        params: { ...up, ...part, at },
-      })),
-      ...layer.down.w.parts.map(({ tensor: w, ...part }) => ({
-        kernel: downRowForward,
-        bindings: { h, expert, prob, w, b: layer.down.b, y: x },
-        params: { ...down, ...part, at },
-      })),
+      ...upRowSteps(layer.up, { x: y, expert, h }, rows, at),
+      ...downRowSteps(layer.down, { h, expert, prob, y: x }, rows, at),
     ];
   return [
     route,
     { kernel: orderForward, bindings: { expert, order, start }, params: { rows, experts: count, at } },
-    ...layer.up.w.parts.map(({ tensor: w, ...part }) => ({
-      kernel: upForward,
-      bindings: { x: y, order, start, w, b: layer.up.b, h },
-      params: { ...up, ...part },
-    })),
-    ...layer.down.w.parts.map(({ tensor: w, ...part }) => ({
-      kernel: downForward,
-      bindings: { h, order, start, prob, w, b: layer.down.b, y: x },
-      params: { ...down, ...part, at },
-    })),
+    ...upSteps(layer.up, { x: y, order, start, h }, rows, 1),
+    ...downSteps(layer.down, { h, order, start, prob, y: x }, rows, at),
   ];
 }

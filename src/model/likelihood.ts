@@ -2,7 +2,8 @@
 import { crossEntropyBackward } from "../../kernels/loss/cross_entropy_backward.ts";
 import type { ModelConfig } from "../checkpoint/config.ts";
 import type { Device, Program, Tensor } from "../device/device.ts";
-import { type Activations, body, createActivations, createCache, logitsSteps, norm } from "./graph.ts";
+import { type Activations, body, createActivations, createCache, norm } from "./graph.ts";
+import { logitsSteps } from "./products.ts";
 import { bytesOf, logitsRows } from "./training-buffers.ts";
 import type { Weights } from "./weights.ts";
 

@@ -146,13 +146,13 @@ function expertsBackward(way: Way, layer: LayerWeights, gradient: LayerWeights, 
     w.parts.map(({ tensor, first, count }) => ({
       kernel: expertInputBackward,
       bindings: { dy: from, order, start, w: tensor, dx: to },
-      params: { rows, inner: w.shape[1]!, cols: w.shape[2]!, first, count, scatter },
+      params: { rows, inner: w.inner, cols: w.cols, first, count, scatter },
     }));
   const weight = ({ w, b }: Affine, x: Tensor, from: Tensor): Step[] =>
     w.parts.map(({ tensor, first, count }) => ({
       kernel: expertWeightBackward,
       bindings: { x, dy: from, start, dw: tensor, db: b },
-      params: { rows, inner: w.shape[1]!, cols: w.shape[2]!, first, count, add },
+      params: { rows, inner: w.inner, cols: w.cols, first, count, add },
     }));
   return [
     ...out.steps,
@@ -192,16 +192,21 @@ function maskedInput({ config, a }: Way): Step[] {
 }
 
 function weightSteps({ w, b }: Affine, x: Tensor, dy: Tensor, rows: number): Step {
-  const [inner, cols] = w.shape as [number, number];
-  return { kernel: weightBackward, bindings: { x, dy, dw: w, db: b }, params: { rows, inner, cols, add } };
+  const { inner, cols } = w;
+  return { kernel: weightBackward, bindings: { x, dy, dw: whole(w), db: b }, params: { rows, inner, cols, add } };
 }
 
 /** @param u given where the input was gelu(u) */
 function inputStep({ w }: Affine, dy: Tensor, dx: Tensor, rows: number, u?: Tensor): Step {
-  const [inner, cols] = w.shape as [number, number];
+  const { inner, cols } = w;
   return {
     kernel: inputBackward,
-    bindings: { dy, w, u: u ?? dy, dx },
+    bindings: { dy, w: whole(w), u: u ?? dy, dx },
     params: { rows, inner, cols, gelu: u ? 1 : 0 },
   };
+}
+
+/** A matrix that is no experts' has one part. */
+function whole({ parts }: Affine["w"]): Tensor {
+  return parts[0]!.tensor;
 }

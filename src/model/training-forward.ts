@@ -3,14 +3,13 @@ import { dropoutForward } from "../../kernels/activation/dropout_forward.ts";
 import { geluForward } from "../../kernels/activation/gelu_forward.ts";
 import { crossEntropyBackward } from "../../kernels/loss/cross_entropy_backward.ts";
 import { balanceForward } from "../../kernels/moe/balance_forward.ts";
-import { downForward } from "../../kernels/moe/down_forward.ts";
 import { dropForward } from "../../kernels/moe/drop_forward.ts";
 import { gateForward } from "../../kernels/moe/gate_forward.ts";
 import { orderForward } from "../../kernels/moe/order_forward.ts";
-import { upForward } from "../../kernels/moe/up_forward.ts";
 import type { ModelConfig } from "../checkpoint/config.ts";
 import type { Step, Tensor } from "../device/device.ts";
-import { attentionSteps, embedSteps, logitsSteps, norm, product } from "./graph.ts";
+import { attentionSteps, norm } from "./graph.ts";
+import { downSteps, embedSteps, logitsSteps, product, upSteps } from "./products.ts";
 import type { TrainingBuffers } from "./training-buffers.ts";
 import type { LayerWeights, Weights } from "./weights.ts";
 
@@ -79,18 +78,10 @@ function experts(config: ModelConfig, layer: LayerWeights, a: TrainingBuffers, i
     { kernel: balanceForward, bindings: { probs, expert, balance }, params: { rows, experts: count, at, to: place } },
     ...drop(config, a, at),
     { kernel: orderForward, bindings: { expert: kept, order, start }, params: { rows, experts: count, at } },
-    ...layer.up.w.parts.map(({ tensor: w, first, count: some }) => ({
-      kernel: upForward,
-      bindings: { x: y2, order, start, w, b: layer.up.b, h: u },
-      params: { rows, inner: width, cols: inner, first, count: some, gelu: 0 },
-    })),
+    ...upSteps(layer.up, { x: y2, order, start, h: u }, rows, 0),
     gelu(u, h, rows * inner),
     ...(branch ? [copy(a.zero!, branch, rows * width)] : []),
-    ...layer.down.w.parts.map(({ tensor: w, first, count: some }) => ({
-      kernel: downForward,
-      bindings: { h, order, start, prob, w, b: layer.down.b, y: result },
-      params: { rows, inner, cols: width, first, count: some, at },
-    })),
+    ...downSteps(layer.down, { h, order, start, prob, y: result }, rows, at),
     ...(branch ? [dropout(config, a, 2 + 2 * index, branch, to, 1)] : []),
   ];
 }

@@ -1,12 +1,25 @@
 /** Puts a model's weights on a device: which stored tensor goes where, in which type. */
-import { type FloatType, floatBytes, fromFloats, toFloats } from "../base/float.ts";
+import { type FloatType, fromFloats, toFloats } from "../base/float.ts";
+import { type Grouping, groupingOf, isQuantType, matrixWords, quantPanel } from "../base/quant.ts";
 import { isMoe, type ModelConfig } from "../checkpoint/config.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
-import { type Device, elements, type Tensor } from "../device/device.ts";
+import type { TensorType } from "../checkpoint/tensor.ts";
+import { type Device, elements, type Part, storageBytes, type Tensor } from "../device/device.ts";
+
+/** A part of a matrix or table; quantized ones are u32 words. */
+export interface MatrixPart extends Part {
+  grouping?: Grouping;
+}
+
+/** [inner, cols]; or [E, inner, cols], whose parts hold whole experts. */
+export interface Matrix {
+  inner: number;
+  cols: number;
+  parts: readonly MatrixPart[];
+}
 
 export interface Affine {
-  /** [K, N], or [E, K, N] for experts. */
-  w: Tensor;
+  w: Matrix;
   /** f32 [N], or [E, N]. */
   b: Tensor;
 }
@@ -30,7 +43,7 @@ export interface LayerWeights {
 
 export interface Weights {
   /** [V, C]; may be split over several parts. */
-  wte: Tensor;
+  wte: { parts: readonly MatrixPart[] };
   /** [P, C]. */
   wpe: Tensor;
   layers: LayerWeights[];
@@ -40,7 +53,7 @@ export interface Weights {
 /** The part of a model source that holds weights. */
 export type WeightSource = Pick<ModelSource, "tensors" | "read">;
 
-/** A stored tensor's place: element `at` of a device tensor. */
+/** A stored tensor's place: element `at` of a device tensor; word, where it is quantized. */
 export interface Placement {
   name: string;
   target: Tensor;
@@ -69,7 +82,7 @@ export function loadWeights(device: Device, config: ModelConfig, source: WeightS
  * @param typeOf the type of a stored tensor, by name
  * @throws LolaError "device" when the device has no room
  */
-export function placeWeights(device: Device, config: ModelConfig, typeOf: (name: string) => FloatType): PlacedWeights {
+export function placeWeights(device: Device, config: ModelConfig, typeOf: (name: string) => TensorType): PlacedWeights {
   const { width, inner, experts, vocabulary, context } = config;
   const places: Placement[] = [];
 
@@ -81,18 +94,36 @@ export function placeWeights(device: Device, config: ModelConfig, typeOf: (name:
   const vector = (names: string[], shape: number[]) =>
     place(names, device.tensor({ label: names[0]!, shape, type: "f32" }));
   const table = (name: string, shape: number[], split = false) =>
-    place([name], device.tensor({ label: name, shape, type: typeOf(name), split }));
-  const matrix = (names: string[], shape: number[]) =>
-    place(
-      names,
-      device.tensor({
-        label: names[0]!,
-        shape,
-        type: commonType(names.map(typeOf)),
-        layout: "matrix",
-        split: shape.length === 3,
-      }),
-    );
+    place([name], device.tensor({ label: name, shape, type: commonType([typeOf(name)]), split }));
+  const matrix = (names: string[], inner: number, cols: number): Matrix => {
+    const stacked = names[0]!.includes(".experts.");
+    const parts = runsOfType(names, typeOf).flatMap(({ from, count, type }): readonly MatrixPart[] => {
+      const some = names.slice(from, from + count);
+      const label = some[0]!;
+      if (!isQuantType(type)) {
+        const shape = [...(stacked ? [count] : []), inner, cols];
+        const spec = { label, shape, layout: "matrix", split: stacked } as const;
+        return moved(place(some, device.tensor({ ...spec, type: commonType(some.map(typeOf)) })).parts, from);
+      }
+      const grouping = groupingOf(type);
+      const shape = [count, matrixWords(grouping, inner, cols)];
+      const { parts } = place(some, device.tensor({ label, shape, type: "u32", split: true }));
+      return moved(parts, from).map((part) => ({ ...part, grouping }));
+    });
+    return { inner, cols, parts };
+  };
+  const embedding = (name: string): Weights["wte"] => {
+    const type = typeOf(name);
+    if (!isQuantType(type)) return table(name, [vocabulary, width], true);
+    const grouping = groupingOf(type);
+    const shape = [Math.ceil(vocabulary / quantPanel), matrixWords(grouping, width, quantPanel)];
+    const { parts } = place([name], device.tensor({ label: name, shape, type: "u32", split: true }));
+    const tokens = ({ tensor, first, count }: Part) => ({
+      ...{ tensor, first: first * quantPanel, grouping },
+      count: Math.min(count * quantPanel, vocabulary - first * quantPanel),
+    });
+    return { parts: parts.map(tokens) };
+  };
   const norm = (name: string): Norm => ({
     weight: vector([`${name}.weight`], [width]),
     bias: vector([`${name}.bias`], [width]),
@@ -102,7 +133,8 @@ export function placeWeights(device: Device, config: ModelConfig, typeOf: (name:
     return {
       w: matrix(
         names.map((name) => `${name}.weight`),
-        [...stack, inputs, outputs],
+        inputs,
+        outputs,
       ),
       b: vector(
         names.map((name) => `${name}.bias`),
@@ -127,7 +159,7 @@ export function placeWeights(device: Device, config: ModelConfig, typeOf: (name:
   };
 
   const weights: Weights = {
-    wte: table("wte.weight", [vocabulary, width], true),
+    wte: embedding("wte.weight"),
     wpe: table("wpe.weight", [context, width]),
     layers: Array.from({ length: config.layers }, (_, i) => layer(i)),
     norm: norm("ln_f"),
@@ -136,17 +168,36 @@ export function placeWeights(device: Device, config: ModelConfig, typeOf: (name:
 }
 
 /** The stored type where all agree, else f32, which holds them all. */
-function commonType(types: FloatType[]): FloatType {
-  return types.every((type) => type === types[0]) ? types[0]! : "f32";
+function commonType(types: TensorType[]): FloatType {
+  const [first] = types;
+  return first && !isQuantType(first) && types.every((type) => type === first) ? first : "f32";
+}
+
+/** Neighbours that are kept as one tensor: all floats, or all of one quantized type. */
+function runsOfType(names: readonly string[], typeOf: (name: string) => TensorType) {
+  const runs: { from: number; count: number; type: TensorType }[] = [];
+  for (const [i, name] of names.entries()) {
+    const type = typeOf(name);
+    const last = runs.at(-1);
+    if (last && (last.type === type || !(isQuantType(last.type) || isQuantType(type)))) last.count++;
+    else runs.push({ from: i, count: 1, type });
+  }
+  return runs;
+}
+
+/** Parts of the experts from `from` on. */
+function moved(parts: readonly Part[], from: number): Part[] {
+  return parts.map(({ tensor, first, count }) => ({ tensor, first: first + from, count }));
 }
 
 /** Fills one stored tensor's place. */
 export function fillWeight(device: Device, source: WeightSource, { name, target, at }: Placement): void {
   const stored = source.tensors.get(name)!.type;
-  const type = target.type as FloatType;
-  let offset = at * floatBytes[type];
+  const { type } = target;
+  let offset = at * storageBytes[type];
   for (const piece of source.read(name)) {
-    const bytes = stored === type ? piece : fromFloats(toFloats(piece, stored), type);
+    const same = isQuantType(stored) || type === "u32" || stored === type;
+    const bytes = same ? piece : fromFloats(toFloats(piece, stored), type);
     device.upload(target, bytes, offset);
     offset += bytes.byteLength;
   }

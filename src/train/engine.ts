@@ -47,14 +47,14 @@ export interface StepResult {
   load: Float64Array;
 }
 
-/** One parameter tensor with what belongs to it, all of one layout. */
+/** One parameter tensor with what belongs to it, all of one layout, as rows; a matrix also as such. */
 interface Parameter {
   w: Tensor;
   g: Tensor;
   m: Tensor;
   v: Tensor;
   decays: boolean;
-  matrix: boolean;
+  matrix?: MatrixParameter;
 }
 
 /** Largest values of the programs' variables. */
@@ -227,16 +227,13 @@ export class TrainingEngine {
       if (seen.has(target)) return [];
       seen.add(target);
       const decays = !/(\.bias|ln_\w+\.weight)$/.test(name);
+      const columns = name.includes("c_attn") ? 3 : 1;
       return target.parts.map((_, part) => {
-        const flat = (placed: PlacedWeights) => this.device.flat(placed.places[i]!.target.parts[part]!.tensor);
-        return {
-          w: flat(weights),
-          g: flat(gradients),
-          m: flat(m),
-          v: flat(v),
-          decays,
-          matrix: target.layout === "matrix",
-        };
+        const of = (placed: PlacedWeights) => placed.places[i]!.target.parts[part]!.tensor;
+        const flat = (placed: PlacedWeights) => this.device.flat(of(placed));
+        const matrix = { w: of(weights), g: of(gradients), m: of(m), columns };
+        const all = { w: flat(weights), g: flat(gradients), m: flat(m), v: flat(v), decays };
+        return target.layout === "matrix" ? { ...all, matrix } : all;
       });
     });
   }
@@ -253,31 +250,17 @@ export class TrainingEngine {
   private updates(): Step[] {
     const { beta1, beta2, epsilon: eps, weightDecay } = this.recipe;
     const variables = { rate: "rate", clip: "clip", unbias1: "unbias1", unbias2: "unbias2" };
-    const muon = this.recipe.optimizer === "muon";
-    const steps = muon ? muonSteps(this.device, this.matrices(), weightDecay) : [];
-    const rest = muon ? this.parameters.filter(({ matrix }) => !matrix) : this.parameters;
-    return rest
-      .map(
-        ({ w, g, m, v, decays }): Step => ({
-          kernel: adamwUpdate,
-          bindings: { g, w, m, v },
-          params: { count: elements(w.shape), beta1, beta2, eps, decay: decays ? weightDecay : 0, ...variables },
-        }),
-      )
-      .concat(steps);
-  }
-
-  private matrices(): MatrixParameter[] {
-    const { weights, gradients, m } = this.placed;
-    const seen = new Set<Tensor>();
-    return weights.places.flatMap(({ name, target }, i) => {
-      if (seen.has(target) || target.layout !== "matrix") return [];
-      seen.add(target);
-      return target.parts.map((_, part) => {
-        const of = (placed: PlacedWeights) => placed.places[i]!.target.parts[part]!.tensor;
-        return { w: of(weights), g: of(gradients), m: of(m), columns: name.includes("c_attn") ? 3 : 1 };
-      });
-    });
+    const orthogonal = (parameter: Parameter) => this.recipe.optimizer === "muon" && parameter.matrix;
+    const matrices = this.parameters.flatMap((parameter) => orthogonal(parameter) || []);
+    const rest = this.parameters.filter((parameter) => !orthogonal(parameter));
+    return [
+      ...rest.map(({ w, g, m, v, decays }) => ({
+        kernel: adamwUpdate,
+        bindings: { g, w, m, v },
+        params: { count: elements(w.shape), beta1, beta2, eps, decay: decays ? weightDecay : 0, ...variables },
+      })),
+      ...muonSteps(this.device, matrices, weightDecay),
+    ];
   }
 }
 

@@ -35,6 +35,7 @@ function sizes({ w, columns }: MatrixParameter) {
 
 /** The steps of one update; `rate` and `clip` are variables. */
 export function muonSteps(device: Device, parameters: readonly MatrixParameter[], decay: number): Step[] {
+  if (parameters.length === 0) return [];
   const all = parameters.map(sizes);
   const largest = (of: (s: ReturnType<typeof sizes>) => number) => Math.max(...all.map(of));
   const scratch = (label: string, n: number) => device.tensor({ label, shape: [n], type: "f32" });
