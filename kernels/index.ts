@@ -39,6 +39,14 @@ import { combineUpdate } from "./optim/combine_update.ts";
 import { momentumUpdate } from "./optim/momentum_update.ts";
 import { normalizeUpdate } from "./optim/normalize_update.ts";
 import { orthogonalUpdate } from "./optim/orthogonal_update.ts";
+import { downForward as quantDownForward } from "./quant/down_forward.ts";
+import { downRowForward as quantDownRowForward } from "./quant/down_row_forward.ts";
+import { embedForward as quantEmbedForward } from "./quant/embed_forward.ts";
+import { logitsForward as quantLogitsForward } from "./quant/logits_forward.ts";
+import { matmulForward as quantMatmulForward } from "./quant/matmul_forward.ts";
+import { matrixQuantize } from "./quant/matrix_quantize.ts";
+import { upForward as quantUpForward } from "./quant/up_forward.ts";
+import { upRowForward as quantUpRowForward } from "./quant/up_row_forward.ts";
 import { squaresForward } from "./reduce/squares_forward.ts";
 import { sampleForward } from "./sample/sample_forward.ts";
 
@@ -83,4 +91,12 @@ export const kernels: readonly Kernel[] = [
   combineUpdate,
   orthogonalUpdate,
   squaresForward,
+  matrixQuantize,
+  quantEmbedForward,
+  quantMatmulForward,
+  quantUpForward,
+  quantDownForward,
+  quantUpRowForward,
+  quantDownRowForward,
+  quantLogitsForward,
 ];

@@ -18,10 +18,10 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> h: array<f32>; // [T, N]
 @group(0) @binding(5) var<uniform> params: Params;
 
-// Weight [k][n] of the matrix [inner, ..] whose words begin at `from`.
-fn weight(from: u32, k: u32, n: u32) -> f32 {
+// Weight [k][n] of the matrix [inner, ..] whose words begin at `at`.
+fn weight(at: u32, k: u32, n: u32) -> f32 {
   let blocks = (params.inner + params.group - 1) / params.group;
-  let block = from + (n / 16 * blocks + k / params.group) * (16 + params.group * params.bits / 2);
+  let block = at + (n / 16 * blocks + k / params.group) * (16 + params.group * params.bits / 2);
   let column = n % 16;
   let row = k % params.group;
   let scale = unpack2x16float(w[block + column / 2])[column % 2];
@@ -55,10 +55,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (e >= params.count) {
     return;
   }
-  let from = e * size();
+  let at = e * size();
   var sum = 0.0;
   for (var k = 0u; k < params.inner; k++) {
-    sum += x[t * params.inner + k] * weight(from, k, n);
+    sum += x[t * params.inner + k] * weight(at, k, n);
   }
   h[t * params.cols + n] = gelu(sum + b[(params.first + e) * params.cols + n]);
 }
