@@ -31,6 +31,11 @@ const shared: readonly { from: string; file: string; reason: string }[] = [
     file: "src/base/random.ts",
     reason: "pure arithmetic; the reference of sampling draws the numbers that the rest of the program draws",
   },
+  {
+    from: "kernels",
+    file: "src/base/quant.ts",
+    reason: "pure arithmetic; files and kernels hold the same words",
+  },
 ];
 
 /** Packages and the folders that may import them. Node's and Bun's own modules are free, but for foreign functions. */

@@ -10,17 +10,35 @@ export interface TextScore {
   tokens: number;
 }
 
-/**
- * Scores a text as one document.
- * @param context tokens that the model sees at most; `stride`: tokens by which windows move on, at most `context`
- */
+/** Scores a text as one document. */
 export async function scoreText(
   likelihood: Likelihood,
   tokenizer: Tokenizer,
   text: string,
-  { eos, vocabulary, context, stride }: { eos: number; vocabulary: number; context: number; stride: number },
+  size: Windows,
 ): Promise<TextScore> {
-  const ids = Uint32Array.of(eos, ...tokenizer.encode(text));
+  const encoded = tokenizer.encode(text);
+  const windows = windowsOf(encoded, size);
+  let nats = 0;
+  for (let at = 0; at < windows.length; at += likelihood.batch)
+    for (const losses of await likelihood.score(windows.slice(at, at + likelihood.batch)))
+      for (const loss of losses) nats += loss;
+  return { bits: nats / Math.LN2, bytes: Buffer.byteLength(text), tokens: encoded.length };
+}
+
+/** Sizes of windows: `context` tokens that the model sees at most, `stride` by which they move on, at most `context`. */
+export interface Windows {
+  eos: number;
+  vocabulary: number;
+  context: number;
+  stride: number;
+}
+
+/** A document's windows; each token is a target once, the first one after an end of text. */
+export function windowsOf(tokens: ArrayLike<number>, { eos, vocabulary, context, stride }: Windows): Scored[] {
+  const ids = new Uint32Array(tokens.length + 1);
+  ids[0] = eos;
+  ids.set(tokens, 1);
   const windows: Scored[] = [];
   for (let scored = 0; scored < ids.length - 1; ) {
     const end = Math.min(ids.length - 1, scored === 0 ? context : scored + stride);
@@ -31,9 +49,5 @@ export async function scoreText(
     windows.push({ tokens: ids.slice(start, end), targets });
     scored = end;
   }
-  let nats = 0;
-  for (let at = 0; at < windows.length; at += likelihood.batch)
-    for (const losses of await likelihood.score(windows.slice(at, at + likelihood.batch)))
-      for (const loss of losses) nats += loss;
-  return { bits: nats / Math.LN2, bytes: Buffer.byteLength(text), tokens: ids.length - 1 };
+  return windows;
 }

@@ -5,6 +5,7 @@ import { openDevice } from "../../src/device/choose.ts";
 import { scoreText } from "../../src/evaluate/text.ts";
 import { Likelihood } from "../../src/model/likelihood.ts";
 import { loadModel, openSource } from "../../src/model/open.ts";
+import { greedy } from "../../src/model/session.ts";
 
 const folder = join(import.meta.dir, "../../../shared/fixtures/udhr-lola");
 const expected = await Bun.file(join(folder, "expected.json")).json();
@@ -37,4 +38,19 @@ test("a long text: each token is scored once, and more context before it is no w
   expect(apart.bytes).toBe(Buffer.byteLength(long));
   expect(close.bits).toBeLessThan(apart.bits);
   expect(close.bits).toBeGreaterThan(apart.bits / 3);
+});
+
+test("what is observed agrees with a session's choices and with the losses", async () => {
+  const observer = new Likelihood(device, config, model.weights, 2, true);
+  const ids = Uint32Array.from(tokenizer.encode(await text("fra"))).subarray(0, 60);
+  const sequence = { tokens: ids.subarray(0, 59), targets: ids.subarray(1) };
+  const [short, seen] = await observer.observe([{ tokens: ids.subarray(0, 5), targets: ids.subarray(1, 6) }, sequence]);
+  const [losses] = await observer.score([sequence]);
+  expect(seen!.losses).toEqual(losses!);
+  expect(seen!.experts.length).toBe(3);
+  expect(new Set(seen!.experts.flatMap((experts) => [...experts])).size).toBeGreaterThan(3);
+  expect(short!.best).toEqual(seen!.best.slice(0, 5));
+  const session = model.session();
+  const { id } = await session.feed([...ids.subarray(0, 59)], greedy);
+  expect(seen!.best[58]).toBe(id);
 });
