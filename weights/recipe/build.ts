@@ -15,7 +15,7 @@ const majors = "eng rus deu fra spa por ita zho hin ara tur nld ukr pol ind fas 
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
-  options: { cap: { type: "string", default: "1500000" }, floor: { type: "string", default: "40000" } },
+  options: { cap: { type: "string", default: "1500000" }, floor: { type: "string", default: "150000" } },
 });
 const out = positionals[0];
 const [cap, floor] = [Number(flags.cap), Number(flags.floor)];
