@@ -2,6 +2,7 @@
 import type { Output } from "../base/atomic.ts";
 import { DataError } from "../base/errors.ts";
 import { Sha256, xxh64 } from "../base/hash.ts";
+import { isQuantType } from "../base/quant.ts";
 import type { ByteSource, Reader } from "./bytes.ts";
 import { type Chunk, ChunkCoder, writtenChunk } from "./chunk.ts";
 import {
@@ -68,9 +69,12 @@ function* readTensor(
 }
 
 export interface WriteOptions {
-  /** `raw` leaves chunks as they are, so that they can be mapped. Default `zstd`. */
+  /** `raw` leaves chunks as they are, so that a tensor's content lies in one piece and can be mapped. Default `zstd`. */
   store?: "zstd" | "raw";
 }
+
+/** Quantized weights that zstd would make smaller by less than 3 % are left as they are: to be mapped is worth more. */
+const worthwhile = 0.97;
 
 /**
  * Writes a container in one pass, holding a few chunks in memory.
@@ -94,10 +98,13 @@ export async function writeContainer(
     const bytes = tensorBytes(name, type, shape);
     const chunks: Chunk[] = [];
     const content = new Sha256();
+    let asIs = options.store === "raw";
     const flush = (raw: Uint8Array) => {
       content.update(raw);
-      const { codec, stored } =
-        options.store === "raw" ? { codec: "raw" as const, stored: raw } : coder.pack(raw, planeWidth({ type }));
+      const packed = asIs ? undefined : coder.pack(raw, planeWidth({ type }));
+      // The first chunk speaks for the tensor.
+      if (packed && isQuantType(type) && chunks.length === 0) asIs = packed.stored.length > worthwhile * raw.length;
+      const { codec, stored } = packed && !asIs ? packed : { codec: "raw" as const, stored: raw };
       chunks.push({ codec, offset: output.length, stored: stored.length, raw: raw.length, hash: xxh64(stored) });
       output.write(stored);
       output.write(new Uint8Array(padded(stored.length) - stored.length));

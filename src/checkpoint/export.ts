@@ -1,13 +1,15 @@
 /** Export: a model becomes a folder in the published layout, which the Hugging Face tools read. */
 import { saveFolder } from "../base/atomic.ts";
 import type { Disk } from "../base/disk.ts";
-import { floatBytes } from "../base/float.ts";
+import { type FloatType, floatBytes, fromFloats } from "../base/float.ts";
+import { isQuantType } from "../base/quant.ts";
+import { FloatReader } from "./floats.ts";
 import { toHfConfig } from "./hf-config.ts";
 import { indexFile, weightsFile } from "./hf-folder.ts";
 import { inOrder } from "./layout.ts";
 import { writeSafeTensors } from "./safetensors.ts";
 import type { ModelSource } from "./source.ts";
-import type { TensorInfo } from "./tensor.ts";
+import { type TensorInfo, tensorBytes } from "./tensor.ts";
 
 export interface ExportOptions {
   /** Most bytes of tensors in one weight file; default 5 GB (10^9 each), as published models have it. */
@@ -17,10 +19,16 @@ export interface ExportOptions {
   disk?: Disk;
 }
 
+export interface Exported {
+  /** Names of the files. */
+  files: string[];
+  /** Names of tensors that were quantized: in the folder they are the f32 that their codes say. */
+  dequantized: string[];
+}
+
 /**
- * Writes `folder` whole or not at all: config.json, generation_config.json, weights bit for bit, tokenizer files.
+ * Writes `folder` whole or not at all: config.json, generation_config.json, weights bit for bit (quantized ones as f32), tokenizer files.
  * @param tokenizerFiles names and texts, as the tokenizer's own folder makes them
- * @returns the names of the files
  * @throws LolaError "usage" if the folder holds something; whatever reading or saving throws
  */
 export async function exportHf(
@@ -28,13 +36,15 @@ export async function exportHf(
   folder: string,
   tokenizerFiles: Readonly<Record<string, string>>,
   options: ExportOptions = {},
-): Promise<string[]> {
-  const shards = split(inOrder(source), options.shardBytes ?? 5e9);
+): Promise<Exported> {
+  const tensors = inOrder(source);
+  const dequantized = tensors.filter(({ type }) => isQuantType(type)).map(({ name }) => name);
+  const shards = split(tensors.map(asFloats), options.shardBytes ?? 5e9);
   const names = shards.map((_, i) =>
     shards.length === 1 ? weightsFile : `model-${digits(i + 1)}-of-${digits(shards.length)}.safetensors`,
   );
   const texts: Record<string, string> = {
-    "config.json": json(toHfConfig(source.config, source.tensors.get("wte.weight")!.type)),
+    "config.json": json(toHfConfig(source.config, asFloats(source.tensors.get("wte.weight")!).type)),
     "generation_config.json": json({
       _from_model_config: true,
       bos_token_id: source.config.bos,
@@ -47,15 +57,16 @@ export async function exportHf(
     const map = shards.flatMap((shard, i) => shard.map(({ name }) => [published(name), names[i]!] as const));
     texts[indexFile] = json({ metadata: { total_size: total }, weight_map: Object.fromEntries(map) });
   }
+  const floats = new FloatReader(source);
   await saveFolder(
     folder,
     async (output) => {
       for (const [i, shard] of shards.entries()) {
         await output.file(names[i]!, (file) => {
-          const plan = shard.map((tensor) => ({ ...tensor, name: published(tensor.name), source: tensor.name }));
-          writeSafeTensors(file, plan, ({ source: name, bytes }) => {
+          const renamed = shard.map((tensor) => ({ ...tensor, name: published(tensor.name), source: tensor.name }));
+          writeSafeTensors(file, renamed, ({ source: name, bytes }) => {
             options.progress?.(name, bytes);
-            return source.read(name);
+            return dequantized.includes(name) ? asBytes(floats.read(name)) : source.read(name);
           });
         });
       }
@@ -65,12 +76,26 @@ export async function exportHf(
     },
     options.disk,
   );
-  return [...names, ...Object.keys(texts)];
+  return { files: [...names, ...Object.keys(texts)], dequantized };
+}
+
+/** A tensor as the published layout can hold it. */
+interface FloatTensor extends TensorInfo {
+  type: FloatType;
+}
+
+function asFloats(tensor: TensorInfo): FloatTensor {
+  const type = isQuantType(tensor.type) ? "f32" : tensor.type;
+  return { ...tensor, type, bytes: tensorBytes(tensor.name, type, tensor.shape) };
+}
+
+function* asBytes(pieces: Iterable<Float32Array>): Generator<Uint8Array> {
+  for (const values of pieces) yield fromFloats(values, "f32");
 }
 
 /** Fills one file after the other; in each, wider elements come first, so that all lie aligned. */
-function split(tensors: readonly TensorInfo[], most: number): TensorInfo[][] {
-  const shards: TensorInfo[][] = [[]];
+function split(tensors: readonly FloatTensor[], most: number): FloatTensor[][] {
+  const shards: FloatTensor[][] = [[]];
   let bytes = 0;
   for (const tensor of tensors) {
     if (bytes > 0 && bytes + tensor.bytes > most) {

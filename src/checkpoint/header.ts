@@ -2,6 +2,7 @@
 import { DataError } from "../base/errors.ts";
 import { floatBytes } from "../base/float.ts";
 import { sha256 } from "../base/hash.ts";
+import { isQuantType } from "../base/quant.ts";
 import type { ByteSource } from "./bytes.ts";
 import { alignment, type Chunk, codecs, maximumChunk } from "./chunk.ts";
 import { asCount, asHex, asList, asMap, asString } from "./fields.ts";
@@ -15,8 +16,13 @@ export const formatVersion = 1;
 export const preambleBytes = alignment;
 export const maximumHeader = 16 << 20;
 
-/** Required features that this reader knows: none beyond the format itself. */
-const knownFeatures: readonly string[] = [];
+/** Required features that this reader knows. `quantized`: some tensor is of a quantized type. */
+const knownFeatures: readonly string[] = ["quantized"];
+
+/** Features that a reader of these tensors has to know. */
+function featuresOf(tensors: Iterable<TensorInfo>): string[] {
+  return Array.from(tensors).some(({ type }) => isQuantType(type)) ? ["quantized"] : [];
+}
 
 export interface StoredTensor extends TensorInfo {
   /** SHA-256 of the content, a leaf of the model's identity. */
@@ -45,9 +51,8 @@ export function padded(length: number): number {
 }
 
 /** The header's bytes. */
-export function encodeContents(kind: string, meta: unknown, tensors: Iterable<StoredTensor>): Uint8Array {
-  const rows = Array.from(
-    tensors,
+export function encodeContents(kind: string, meta: unknown, tensors: readonly StoredTensor[]): Uint8Array {
+  const rows = tensors.map(
     (t): TensorRow => [
       t.name,
       t.type,
@@ -56,7 +61,7 @@ export function encodeContents(kind: string, meta: unknown, tensors: Iterable<St
       t.chunks.map((c): ChunkRow => [c.codec, c.stored, c.raw, c.hash]),
     ],
   );
-  return encode({ kind, meta, optional: [], required: [], tensors: rows });
+  return encode({ kind, meta, optional: [], required: featuresOf(tensors), tensors: rows });
 }
 
 /** The first 256 bytes of a file whose header is `header`, at `offset`. */
@@ -106,6 +111,12 @@ export function readContents(source: ByteSource): Contents {
   if (end !== offset) {
     throw new DataError("file.cover", `${source.label}: the chunks end at ${end}, the header begins at ${offset}`);
   }
+  const needed = featuresOf(tensors.values());
+  if (required.join() !== needed.join())
+    throw new DataError(
+      "header.required",
+      `${source.label} requires ${JSON.stringify(required)}, its tensors ${JSON.stringify(needed)}`,
+    );
   return { kind, meta: header.meta, tensors, unknown };
 }
 
@@ -192,7 +203,7 @@ function readChunk(row: unknown, offset: number, where: string): Chunk {
   return chunk;
 }
 
-/** Width of the byte planes of a tensor's chunks. */
-export function planeWidth(tensor: Pick<TensorInfo, "type">): number {
-  return floatBytes[tensor.type];
+/** Width of the byte planes of a tensor's chunks; words of codes have none. */
+export function planeWidth({ type }: Pick<TensorInfo, "type">): number {
+  return isQuantType(type) ? 1 : floatBytes[type];
 }

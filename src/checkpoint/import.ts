@@ -2,17 +2,19 @@
 import { statSync } from "node:fs";
 import type { Disk } from "../base/disk.ts";
 import { DataError } from "../base/errors.ts";
-import { floatBytes, fromFloats, toFloats } from "../base/float.ts";
+import { type FloatType, fromFloats, toFloats } from "../base/float.ts";
+import { isQuantType } from "../base/quant.ts";
 import { version } from "../base/version.ts";
 import type { WriteOptions } from "./container.ts";
+import { FloatReader } from "./floats.ts";
 import { inOrder } from "./layout.ts";
 import { saveLola } from "./lola-file.ts";
 import type { ModelSource } from "./source.ts";
 import { type TensorStream, type TensorType, tensorBytes } from "./tensor.ts";
 
 export interface ImportOptions extends WriteOptions {
-  /** Element type of the result; default: each tensor keeps its own. */
-  type?: TensorType;
+  /** Element type of the result; default: each tensor keeps its own. Quantized ones become what their codes say. */
+  type?: FloatType;
   /** Called before each tensor is read. */
   progress?: (name: string, bytes: number) => void;
   disk?: Disk;
@@ -22,7 +24,7 @@ export interface ImportOptions extends WriteOptions {
 export interface TensorLoss {
   name: string;
   from: TensorType;
-  to: TensorType;
+  to: FloatType;
   elements: number;
   /** Elements whose value changed. */
   inexact: number;
@@ -54,19 +56,24 @@ export async function importModel(
 ): Promise<ImportReport> {
   const losses: TensorLoss[] = [];
   const conversion = new Conversion();
+  const floats = new FloatReader(source);
   let converted = 0;
   let [sourceBytes, unpackedBytes] = [0, 0];
   function* tensors(): Generator<TensorStream> {
     // The same order whatever the source is split into, so that the same model gives the same file.
     for (const tensor of inOrder(source)) {
       options.progress?.(tensor.name, tensor.bytes);
-      const to = options.type ?? tensor.type;
-      const loss = { name: tensor.name, from: tensor.type, to, elements: 0, inexact: 0, largestRelative: 0 };
-      const pieces = to === tensor.type ? source.read(tensor.name) : conversion.convert(source.read(tensor.name), loss);
-      yield { name: tensor.name, type: to, shape: tensor.shape, pieces };
+      const { name, type: from, shape } = tensor;
+      const to = options.type ?? from;
       sourceBytes += tensor.bytes;
-      unpackedBytes += tensorBytes(tensor.name, to, tensor.shape);
-      if (to !== tensor.type) converted++;
+      unpackedBytes += tensorBytes(name, to, shape);
+      if (isQuantType(to) || to === from) {
+        yield { name, type: to, shape, pieces: source.read(name) };
+        continue;
+      }
+      const loss = { name, from, to, elements: 0, inexact: 0, largestRelative: 0 };
+      yield { name, type: to, shape, pieces: conversion.convert(floats.read(name), loss) };
+      converted++;
       if (loss.inexact > 0) losses.push(loss);
     }
   }
@@ -91,20 +98,16 @@ export async function importModel(
 
 /** Changes element types under watch, in buffers that are kept from piece to piece. */
 class Conversion {
-  private before = new Float32Array(0);
   private narrow = new Uint16Array(0);
   private after = new Float32Array(0);
 
   /** Pieces of one tensor in another element type, each valid until the next; what changed in value is counted in `loss`. */
-  *convert(pieces: Iterable<Uint8Array>, loss: TensorLoss): Generator<Uint8Array> {
-    for (const piece of pieces) {
-      const n = piece.length / floatBytes[loss.from];
-      if (this.before.length < n) {
-        this.before = new Float32Array(n);
-        this.narrow = new Uint16Array(n);
-        this.after = new Float32Array(n);
+  *convert(pieces: Iterable<Float32Array>, loss: TensorLoss): Generator<Uint8Array> {
+    for (const values of pieces) {
+      if (this.narrow.length < values.length) {
+        this.narrow = new Uint16Array(values.length);
+        this.after = new Float32Array(values.length);
       }
-      const values = toFloats(piece, loss.from, this.before);
       const bytes = fromFloats(values, loss.to, this.narrow);
       if (loss.to !== "f32") count(values, toFloats(bytes, loss.to, this.after), loss);
       yield bytes;

@@ -136,7 +136,7 @@ function isCounts(value: unknown): value is number[] {
 }
 
 /** Writes one safetensors file; contents are asked for in the order of the plan. */
-export function writeSafeTensors<T extends TensorInfo>(
+export function writeSafeTensors<T extends TensorInfo & { type: FloatType }>(
   output: Output,
   plan: readonly T[],
   read: (tensor: T) => Iterable<Uint8Array>,

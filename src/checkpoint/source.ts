@@ -28,7 +28,8 @@ export interface ModelSource {
   /** Things mended or ignored, for the user. */
   readonly notes: readonly string[];
   /**
-   * Little-endian content of one tensor in order, in pieces of at most 16 MiB that hold whole elements; a piece is valid until the next step.
+   * Little-endian content of one tensor in order, in pieces of at most 16 MiB that hold whole elements (words, where it is quantized);
+   * a piece is valid until the next step.
    * Bytes of a `.lola` file are checked against their hash before they are handed out.
    * @throws DataError if the file is damaged
    */

@@ -2,6 +2,7 @@
 import { copyFileSync, readdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { LolaError } from "../base/errors.ts";
+import { isQuantType } from "../base/quant.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import type { Source } from "../data/sources.ts";
 import type { Device } from "../device/device.ts";
@@ -41,7 +42,7 @@ export async function beginning(
   notes: Notes,
 ): Promise<Beginning> {
   checkFlags(flags);
-  const model = flags.model === undefined ? undefined : openSource(flags.model);
+  const model = flags.model === undefined ? undefined : trainable(flags.model);
   const sources = await dataFiles(paths);
   const tokenizer = await chooseTokenizer(flags, sources, model, notes);
   const stdin = sources.find((source) => source.label === "stdin");
@@ -77,6 +78,19 @@ export async function resumption(
   const sources = await dataFiles(paths.length > 0 ? paths : config.data.paths);
   const languages = await dataTokens(sources, tokenizer, config.model.eos, config.data.validation, notes);
   return { folder, config, data: { tokenizer, languages }, step, model: undefined, stdin: undefined };
+}
+
+/** A model to begin with. @throws LolaError "usage" for a quantized one */
+function trainable(name: string): ModelSource {
+  const model = openSource(name);
+  const quantized = [...model.tensors.values()].find(({ type }) => isQuantType(type));
+  if (!quantized) return model;
+  model.close();
+  throw new LolaError(
+    "usage",
+    `${name} is quantized (${quantized.name} is ${quantized.type}): steps smaller than its grid would be lost`,
+    "train from the model that it was made from",
+  );
 }
 
 /** Where a run keeps what came on stdin. */

@@ -222,13 +222,14 @@ describe("import and export", () => {
 
       for (const shardBytes of [5e9, 2000]) {
         const folder = fresh();
-        const names = await exportHf(
+        const { files, dequantized } = await exportHf(
           model,
           folder,
           { "tokenizer.json": JSON.stringify(tinyTokenizer) },
           { shardBytes },
         );
-        expect(names.sort()).toEqual(readdirSync(folder).sort());
+        expect(files.sort()).toEqual(readdirSync(folder).sort());
+        expect(dequantized).toEqual([]);
         expect(existsSync(join(folder, "model.safetensors.index.json"))).toBe(shardBytes === 2000);
         const again = open(folder);
         expect(contents(again)).toEqual(contents(source));

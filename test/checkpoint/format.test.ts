@@ -21,6 +21,7 @@ import {
 
 const valid = await tinyFile();
 const packed = await tinyFile("f16");
+const quantized = await tinyFile("q4_32");
 const utf8 = new TextEncoder();
 const loose = new Packr({ useRecords: false, variableMapSize: true });
 
@@ -165,6 +166,11 @@ const attacks: Record<string, Record<string, () => Uint8Array>> = {
   },
   H10: { "a feature from the future": () => withHeader((header) => header.required.push("sparse")) },
   H11: { "another kind": () => withHeader((header) => (header.kind = "adapter")) },
+  H12: {
+    "quantized tensors that are not announced": () => withHeader((header) => header.required.pop(), quantized),
+    "quantized tensors announced twice": () => withHeader((header) => header.required.push("quantized"), quantized),
+    "announced, and none there": () => withHeader((header) => header.required.push("quantized")),
+  },
   T1: {
     "a path": () => withHeader((header) => (row(header)[0] = "../../etc/passwd")),
     "no name": () => withHeader((header) => (row(header)[0] = "")),
@@ -175,16 +181,28 @@ const attacks: Record<string, Record<string, () => Uint8Array>> = {
   T3: {
     f64: () => withHeader((header) => (row(header)[1] = "f64")),
     "a property of every object": () => withHeader((header) => (row(header)[1] = "toString")),
+    "a group that is none": () => withHeader((header) => (row(header)[1] = "q4_16"), quantized),
   },
   T4: {
     "9 dimensions": () => withHeader((header) => (row(header)[2] = [1, 1, 1, 1, 1, 1, 1, 24, 8])),
     "an empty dimension": () => withHeader((header) => (row(header)[2] = [0, 8])),
     "a product of 2^64": () => withHeader((header) => (row(header)[2] = [2 ** 31, 2 ** 31, 4])),
+    "scales beyond 2^53": () =>
+      withHeader((header) => row(header).splice(1, 2, "q8_32", [2 ** 31, 2 ** 22 - 1]), quantized),
   },
   T5: {
     "a shape larger than its chunks": () => withHeader((header) => (row(header)[2] = [25, 8])),
     "no chunks": () => withHeader((header) => (row(header)[4] = [])),
     "a wider type": () => withHeader((header) => (row(header)[1] = "f32"), packed),
+    "more bits": () => withHeader((header) => (row(header)[1] = "q8_32"), quantized),
+    "larger groups": () => withHeader((header) => (row(header)[1] = "q4_64"), quantized),
+  },
+  T6: {
+    "a quantized gate": () => withHeader((header) => (row(header, "h.1.moe.gate.weight")[1] = "q4_32"), quantized),
+    "quantized positions": () => withHeader((header) => (row(header, "wpe.weight")[1] = "q8_64"), quantized),
+    "a quantized norm": () => withHeader((header) => (row(header, "h.0.ln_1.weight")[1] = "q4_32"), quantized),
+    "a quantized bias": () => withHeader((header) => (row(header, "h.0.mlp.c_fc.bias")[1] = "q4_32"), quantized),
+    "three dimensions": () => withHeader((header) => (row(header)[2] = [24, 4, 2]), quantized),
   },
   C1: { "an unknown codec": () => withHeader((header) => (row(header)[4][0]![0] = "brotli")) },
   C2: {
@@ -279,6 +297,7 @@ test("what is valid is read", () => {
   expect(model.tokenizer).toEqual(tinyTokenizer);
   expect(model.notes).toEqual([]);
   readAll(packed, true);
+  readAll(quantized, true);
 });
 
 test("an optional feature from the future is told and ignored", () => {

@@ -28,7 +28,12 @@ function outcome(read: () => void, number: number): string {
 }
 
 test(`${mutants} mutants of .lola files`, async () => {
-  const seeds = [await tinyFile("f32"), await tinyFile("f16"), await tinyFile("bf16", { store: "raw" })];
+  const seeds = [
+    await tinyFile("f32"),
+    await tinyFile("f16"),
+    await tinyFile("bf16", { store: "raw" }),
+    await tinyFile("q4_32"),
+  ];
   const outcomes = new Map<string, number>();
   // The heap and the compiler's code settle first; what is measured is what files make of it.
   for (let i = 0; i < 2000; i++) outcome(() => readAll(mutant(seeds[i % seeds.length]!, new Dice(4, i))), i);
@@ -55,7 +60,15 @@ test(`${mutants} mutants of .lola files`, async () => {
   // The mutants must get past the first checks, or they test nothing: many rules are hit, and some files are still good.
   expect(outcomes.size).toBeGreaterThan(25);
   expect(outcomes.get("read")).toBeGreaterThan(mutants / 100);
-  for (const code of ["chunk.content", "chunk.hash", "tensor.shape", "layout.missing", "file.cover"])
+  for (const code of [
+    "chunk.content",
+    "chunk.hash",
+    "tensor.shape",
+    "layout.missing",
+    "file.cover",
+    "tensor.quantized",
+    "header.required",
+  ])
     expect(outcomes.has(code)).toBe(true);
 }, 60_000);
 

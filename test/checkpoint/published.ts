@@ -19,7 +19,7 @@ export interface Whole {
 
 /** The tiny model's tensors under their published names. */
 export function publishedTensors(type: FloatType = "f32"): Whole[] {
-  return Array.from(tinyTensors(type), ({ name, type, shape, pieces }) => {
+  return Array.from(tinyTensors(type), ({ name, shape, pieces }) => {
     const [content] = pieces as Uint8Array[];
     return { name: `transformer.${name}`, type, shape, content: content! };
   });

@@ -1,7 +1,8 @@
 /** A model small enough to be made, bent and read thousands of times. */
 import type { Output } from "../../src/base/atomic.ts";
-import { type FloatType, fromFloats } from "../../src/base/float.ts";
+import { fromFloats } from "../../src/base/float.ts";
 import { sha256 } from "../../src/base/hash.ts";
+import { groupingOf, isQuantType, type QuantType, quantize } from "../../src/base/quant.ts";
 import { memoryBytes } from "../../src/checkpoint/bytes.ts";
 import type { ModelConfig } from "../../src/checkpoint/config.ts";
 import { type WriteOptions, writeContainer } from "../../src/checkpoint/container.ts";
@@ -9,7 +10,8 @@ import { formatVersion, magic, preambleBytes } from "../../src/checkpoint/header
 import { expectedTensors } from "../../src/checkpoint/layout.ts";
 import { type LolaFile, openLola } from "../../src/checkpoint/lola-file.ts";
 import { decode } from "../../src/checkpoint/msgpack.ts";
-import type { TensorStream } from "../../src/checkpoint/tensor.ts";
+import { quantMatrix, weightKind } from "../../src/checkpoint/quantized.ts";
+import type { TensorStream, TensorType } from "../../src/checkpoint/tensor.ts";
 
 export const tinyConfig: ModelConfig = {
   family: "lola_v1",
@@ -32,16 +34,34 @@ export const tinyTokenizer = {
   nested: [{ id: 0 }],
 };
 
-/** Weights as a trained model has them: small, of a few values, so that zstd helps. Depends on the seed alone. */
-export function* tinyTensors(type: FloatType = "f32", config = tinyConfig, seed = 1): Generator<TensorStream> {
+/**
+ * Weights as a trained model has them: small, of a few values, so that zstd helps. Depends on the seed alone.
+ * @param type one that only matrices may have leaves the others f32
+ */
+export function* tinyTensors(type: TensorType = "f32", config = tinyConfig, seed = 1): Generator<TensorStream> {
   let state = seed;
   for (const [name, shape] of expectedTensors(config)) {
     const values = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => {
       state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
       return ((state >>> 24) - 128) / 1024;
     });
-    yield { name, type, shape, pieces: [fromFloats(values, type)] };
+    const float = isQuantType(type) ? "f32" : type;
+    if (isQuantType(type) && weightKind(name))
+      yield { name, type, shape, pieces: [quantizedBytes(name, type, shape, values)] };
+    else yield { name, type: float, shape, pieces: [fromFloats(values, float)] };
   }
+}
+
+/** Content of a matrix in a quantized type. */
+export function quantizedBytes(
+  name: string,
+  type: QuantType,
+  shape: readonly number[],
+  values: Float32Array,
+): Uint8Array {
+  const { inner, cols, turned } = quantMatrix(name, shape);
+  const rows = values.map((_, i) => values[turned ? (i % cols) * inner + Math.floor(i / cols) : i]!);
+  return new Uint8Array(quantize(rows, groupingOf(type), inner, cols).buffer);
 }
 
 /** An output that gathers bytes in memory. */
@@ -69,7 +89,7 @@ export function memoryOutput(): Output & { bytes(): Uint8Array } {
 const provenance = { made: "import", from: "test", version: "0", notes: [] };
 
 /** A valid file of the tiny model. */
-export async function tinyFile(type: FloatType = "f32", options: WriteOptions = {}, seed = 1): Promise<Uint8Array> {
+export async function tinyFile(type: TensorType = "f32", options: WriteOptions = {}, seed = 1): Promise<Uint8Array> {
   const output = memoryOutput();
   const meta = { config: tinyConfig, tokenizer: tinyTokenizer, provenance };
   await writeContainer(output, "model", meta, tinyTensors(type, tinyConfig, seed), options);

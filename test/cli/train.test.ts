@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { library, usableSets } from "../../src/device/cpu/library.ts";
+import { tinyFile } from "../checkpoint/tiny.ts";
 import { commandLine, environment, home, lola, onTerminal, root } from "./lola.ts";
 
 const corpus = join(home, "corpus");
@@ -165,6 +166,17 @@ test("a run in f32 does not go on in f16, whose losses are scaled", async () => 
   const ran = await lola(["train", "--resume", "whole", "--precision", "f16", "--device", "software"]);
   expect(ran).toMatchObject({ code: 2, out: "" });
   expect(ran.err).toContain("--precision f16 contradicts the run's f32");
+});
+
+test("a quantized model is no beginning", async () => {
+  writeFileSync(join(home, "quantized.lola"), await tinyFile("q8_32"));
+  expect(
+    await lola(["train", corpus, "-o", "from-quantized", "-m", "quantized.lola", "--device", "reference"]),
+  ).toEqual({
+    code: 2,
+    out: "",
+    err: "lola: quantized.lola is quantized (wte.weight is q8_32): steps smaller than its grid would be lost\ntry: train from the model that it was made from\n",
+  });
 });
 
 test("what cannot fit is refused with the numbers, before anything is made", async () => {

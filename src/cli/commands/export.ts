@@ -26,7 +26,9 @@ export const exportCommand = defineCommand({
     to: { type: "choice", value: "FORMAT", choices: ["hf"], default: "hf", doc: "layout: Hugging Face" },
     shardSize: { type: "float", value: "GB", default: 5, min: 0.001, doc: "largest weight file, in GB (10^9 bytes)" },
   },
-  notes: ["Weights are written bit for bit as they are. The folder appears whole or not at all."],
+  notes: [
+    "Weights are written bit for bit as they are, quantized ones as f32. The folder appears whole or not at all.",
+  ],
   async run(context) {
     const { flags, notes } = context;
     const folder = required(flags.output, "-o DIR, the folder to make", "lola export model.lola -o model/");
@@ -36,16 +38,19 @@ export const exportCommand = defineCommand({
       const { toHfFiles } = await import("../../tokenizer/save.ts");
       const { tokenizerOf } = await import("../../model/open.ts");
       const texts = toHfFiles(tokenizerOf(source).data, source.config.context);
-      const files = await exportHf(source, folder, texts, {
+      const { files, dequantized } = await exportHf(source, folder, texts, {
         shardBytes: flags.shardSize * 1e9,
         progress: (name) => notes.progress(`writing ${name}`),
       });
-      return { folder: resolve(folder), files, tensors: source.tensors.size };
+      return { folder: resolve(folder), files, tensors: source.tensors.size, dequantized };
     } finally {
       notes.progress("");
       source.close();
     }
   },
-  show: ({ folder, files, tensors }) =>
-    `${folder}: ${grouped(tensors)} tensors, ${files.map((f) => basename(f)).join(", ")}`,
+  show: ({ folder, files, tensors, dequantized }) => {
+    const line = `${folder}: ${grouped(tensors)} tensors, ${files.map((f) => basename(f)).join(", ")}`;
+    if (dequantized.length === 0) return line;
+    return `${line}\n${grouped(dequantized.length)} quantized tensors became f32, as their codes say; what quantizing lost stays lost`;
+  },
 });
