@@ -39,7 +39,7 @@ export const downRowForward = defineKernel({
     [
       { rows: 1, inner: 128, cols: 32, first: 0, count: 16, at: 0, experts: 16, bits: 8, group: 64 },
       { rows: 3, inner: 67, cols: 63, first: 0, count: 5, at: 2, experts: 5, bits: 4, group: 32 },
-      { rows: 4, inner: 65, cols: 128, first: 2, count: 2, at: 0, experts: 6, bits: 4, group: 64 },
+      { rows: 4, inner: 72, cols: 124, first: 2, count: 2, at: 0, experts: 6, bits: 4, group: 64 },
     ].map(({ experts, ...params }) => ({
       label: `${params.rows} × ${params.inner} × ${params.cols}, experts ${params.first}…+${params.count} of ${experts}, ${params.bits} bits by ${params.group}`,
       params,

@@ -37,7 +37,7 @@ export const upRowForward = defineKernel({
     [
       { rows: 1, inner: 32, cols: 128, first: 0, count: 16, at: 0, experts: 16, bits: 8, group: 64 },
       { rows: 3, inner: 63, cols: 67, first: 0, count: 5, at: 2, experts: 5, bits: 4, group: 32 },
-      { rows: 4, inner: 128, cols: 65, first: 2, count: 2, at: 0, experts: 6, bits: 4, group: 64 },
+      { rows: 4, inner: 136, cols: 68, first: 2, count: 2, at: 0, experts: 6, bits: 4, group: 64 },
     ].map(({ experts, ...params }) => ({
       label: `${params.rows} × ${params.inner} × ${params.cols}, experts ${params.first}…+${params.count} of ${experts}, ${params.bits} bits by ${params.group}`,
       params,
