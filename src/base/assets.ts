@@ -32,3 +32,6 @@ export const modelPath: string | undefined = existsSync(join(root, "weights"))
 
 /** The default model's name, without folder and ending. */
 export const modelLabel: string | undefined = modelPath?.replace(/^.*[\\/]|\.lola$/g, "");
+
+/** The Universal Declaration of Human Rights in many languages, `weights/declaration.jsonl.zst`. */
+export const declarationPath: string | undefined = ifThere(join(root, "weights/declaration.jsonl.zst"));

@@ -1,4 +1,4 @@
-/** Compiles `src/main.ts` into one executable with everything inside: Dawn, the zstd binding, the CPU kernels, WGSL, the default model. */
+/** Compiles `src/main.ts` into one executable with everything inside: Dawn, zstd, CPU kernels, WGSL, the default model, held-out text. */
 
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -38,6 +38,7 @@ const embedAssets: BunPlugin = {
         embed("nativePath", assets.nativePath),
         embed("dawnPath", dawnLibrary()),
         embed("modelPath", assets.modelPath),
+        embed("declarationPath", assets.declarationPath),
         `export const modelLabel = ${JSON.stringify(assets.modelLabel)};`,
       ].join("\n"),
     }));
