@@ -52,7 +52,7 @@ export function resolveSettings(flags: TrainFlags, basis: Basis): RunConfig {
     version,
     model,
     recipe: {
-      optimizer: flags.optimizer,
+      optimizer: flags.optimizer ?? preset.optimizer,
       tokens,
       rate,
       finalRate: flags.minLr ?? Number((rate / 10).toPrecision(12)),

@@ -8,6 +8,8 @@ export interface Preset {
   sizes: Sizes;
   /** Deviation of the initial weights. */
   sigma: number;
+  /** Of the layers' matrices. */
+  optimizer: "adamw" | "muon";
   /** Peak learning rate, sequences of one step, and of one micro-batch. */
   rate: number;
   batch: number;
@@ -22,30 +24,31 @@ export interface Preset {
   doc: string;
 }
 
-const usual = { sigma: 0.02, warmup: 0.02, decay: 1 };
+const usual = { optimizer: "muon", sigma: 0.02, warmup: 0.02, decay: 1 } as const;
 
 /** `lola-v1` is the published model with its recipe (spec §1.1, §3); the others scale its shape down. */
 export const presets = {
   nano: {
     ...usual,
     sizes: { vocabulary: 4096, context: 256, width: 128, layers: 4, heads: 4, inner: 512, experts: 16 },
-    ...{ rate: 3e-3, batch: 16, microBatch: 16 },
+    ...{ rate: 5e-3, batch: 16, microBatch: 16 },
     doc: "5 million parameters, for a first try",
   },
   mini: {
     ...usual,
     sizes: { vocabulary: 16384, context: 256, width: 256, layers: 6, heads: 4, inner: 1024, experts: 16 },
-    ...{ rate: 2e-3, batch: 32, microBatch: 16 },
+    ...{ rate: 4e-3, batch: 32, microBatch: 16 },
     doc: "33 million parameters",
   },
   small: {
     ...usual,
     sizes: { vocabulary: 32768, context: 512, width: 512, layers: 8, heads: 8, inner: 2048, experts: 16 },
-    ...{ rate: 1e-3, batch: 64, microBatch: 8 },
+    ...{ rate: 2e-3, batch: 64, microBatch: 8 },
     doc: "168 million parameters",
   },
   "lola-v1": {
     sizes: { vocabulary: 100096, context: 2048, width: 2048, layers: 24, heads: 16, inner: 8192, experts: 16 },
+    optimizer: "adamw",
     ...{ sigma: 0.01, rate: 2e-4, batch: 768, microBatch: 8, warmup: 0.1, decay: 0.8 },
     ...{ dropout: 0.1, capacity: 1 },
     doc: "7.5 billion parameters, the published shape and recipe",

@@ -32,7 +32,7 @@ test("nano by default: its tokens follow the model, or four times the text", () 
   expect([shape.batch, shape.time, accumulate, shape.capacity, shape.dropout]).toEqual([16, 256, 1, undefined, 0]);
   const wanted = 20 * parameterCounts(model).active;
   expect(Math.abs(recipe.tokens - wanted)).toBeLessThanOrEqual(2048);
-  expect(recipe.finalRate).toBe(0.0003);
+  expect(recipe).toMatchObject({ optimizer: "muon", rate: 0.005, finalRate: 0.0005 });
   expect(recipe.warmup).toBe(Math.round(0.02 * recipe.tokens));
   expect(validateEvery).toBe(Math.round(recipe.tokens / 4096 / 50));
   expect(data.windows).toBe(5);
@@ -43,7 +43,8 @@ test("nano by default: its tokens follow the model, or four times the text", () 
 test("lola-v1 has the published recipe", () => {
   const { model, recipe, shape, accumulate, sigma } = settings({ preset: "lola-v1", tokens: 1e12 });
   expect(model).toMatchObject({ width: 2048, layers: 24, heads: 16, inner: 8192, context: 2048 });
-  expect(recipe).toMatchObject({ rate: 2e-4, finalRate: 2e-5, warmup: 1e11, decay: 8e11, weightDecay: 0.1, clip: 1 });
+  expect(recipe).toMatchObject({ optimizer: "adamw", rate: 2e-4, finalRate: 2e-5, warmup: 1e11, decay: 8e11 });
+  expect(recipe).toMatchObject({ weightDecay: 0.1, clip: 1 });
   expect(shape).toMatchObject({ batch: 8, dropout: 0.1, capacity: { factor: 1, least: 4, random: true } });
   expect([accumulate, sigma]).toEqual([96, 0.01]);
   expect(settings({ preset: "lola-v1", capacityFactor: 0 }).shape.capacity).toBeUndefined();
