@@ -14,7 +14,7 @@ import { type TensorInfo, tensorBytes } from "./tensor.ts";
 export interface ExportOptions {
   /** Most bytes of tensors in one weight file; default 5 GB (10^9 each), as published models have it. */
   shardBytes?: number;
-  /** Called before each tensor is written. */
+  /** Called before each tensor is written; what it throws ends the export. */
   progress?: (name: string, bytes: number) => void;
   disk?: Disk;
 }
@@ -32,7 +32,7 @@ export interface Exported {
  * @throws LolaError "usage" if the folder holds something; whatever reading or saving throws
  */
 export async function exportHf(
-  source: ModelSource,
+  source: Pick<ModelSource, "config" | "tensors" | "read">,
   folder: string,
   tokenizerFiles: Readonly<Record<string, string>>,
   options: ExportOptions = {},
@@ -62,6 +62,8 @@ export async function exportHf(
     folder,
     async (output) => {
       for (const [i, shard] of shards.entries()) {
+        // Signals are heard between files.
+        await new Promise(setImmediate);
         await output.file(names[i]!, (file) => {
           const renamed = shard.map((tensor) => ({ ...tensor, name: published(tensor.name), source: tensor.name }));
           writeSafeTensors(file, renamed, ({ source: name, bytes }) => {

@@ -1,6 +1,7 @@
 /** The part of `lola bench` that runs a model, stored or random, and times it. */
 import { LolaError } from "../base/errors.ts";
 import type { ModelConfig } from "../checkpoint/config.ts";
+import type { TensorType } from "../checkpoint/tensor.ts";
 import type { Roof } from "../device/cpu/roof.ts";
 import type { Device } from "../device/device.ts";
 import type { Session } from "../model/session.ts";
@@ -76,7 +77,7 @@ async function openSession(device: Device, { flags, notes }: BenchContext): Prom
     const { loadWeights } = await import("../model/weights.ts");
     const { Session } = await import("../model/session.ts");
     const config = parseShape(flags.shape, context);
-    const weights = loadWeights(device, config, randomWeights(config, flags.type));
+    const weights = loadWeights(device, config, randomWeights(config, await storedTypes(flags.type)));
     const name = `random ${flags.shape}, ${flags.type}`;
     return { name, session: new Session(device, config, weights, { context }), vocabulary: config.vocabulary };
   }
@@ -95,6 +96,18 @@ async function openSession(device: Device, { flags, notes }: BenchContext): Prom
   } finally {
     source.close();
   }
+}
+
+/** Of each tensor of a random model, by name: `q8` and `q4` are as `lola quantize` has them, with all else in f32. */
+export async function storedTypes(type: BenchFlags["type"]): Promise<(name: string) => TensorType> {
+  if (type !== "q8" && type !== "q4") return () => type;
+  const { presetChoice } = await import("../quantize/plan.ts");
+  const { weightKind } = await import("../checkpoint/quantized.ts");
+  const choice = presetChoice(type);
+  return (name) => {
+    const kind = weightKind(name);
+    return kind ? choice[kind] : "f32";
+  };
 }
 
 /** `width-layers-heads-inner-vocabulary-experts`. @throws LolaError "usage" */

@@ -1,9 +1,9 @@
 /** Byte-pair encoding learnt from text (Sennrich et al., ACL 2016) over bytes, as GPT-2 and LOLA have it (spec §2). */
 
 import { LolaError } from "../base/errors.ts";
-import { byteCharacters } from "./alphabet.ts";
 import { MOST_TOKENS } from "./bpe.ts";
-import type { AddedToken, TokenizerData } from "./data.ts";
+import type { TokenizerData } from "./data.ts";
+import { firstTokens, inLayout, specials } from "./layout.ts";
 import { Pairs } from "./pairs.ts";
 import { PieceCounts } from "./pieces.ts";
 
@@ -23,20 +23,6 @@ export interface TrainTokenizerOptions {
   /** Told now and then how many tokens there are. */
   onProgress?(tokens: number): void;
 }
-
-/** LOLA's special tokens, at ids 0 to 5. */
-const specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "<|endoftext|>"] as const;
-const roles: TokenizerData["roles"] = {
-  bos_token: "<s>",
-  eos_token: "<|endoftext|>",
-  unk_token: "<unk>",
-  sep_token: "</s>",
-  pad_token: "<pad>",
-  mask_token: "<mask>",
-};
-
-/** Tokens of a tokenizer without merges: the smallest vocabulary there is. */
-const fewestTokens = specials.length + byteCharacters.length;
 
 /** Weights are counted in steps of 2^-20, so that their sums are exact. */
 const STEPS = 2 ** 20;
@@ -58,8 +44,8 @@ export async function trainTokenizer(
   texts: Iterable<WeightedText> | AsyncIterable<WeightedText>,
   { vocabulary, minFrequency = 2, longestBytes = 48, onProgress }: TrainTokenizerOptions,
 ): Promise<TokenizerData> {
-  if (vocabulary < fewestTokens || vocabulary > MOST_TOKENS) {
-    const range = `${fewestTokens} to ${MOST_TOKENS}`;
+  if (vocabulary < firstTokens.length || vocabulary > MOST_TOKENS) {
+    const range = `${firstTokens.length} to ${MOST_TOKENS}`;
     throw new LolaError("usage", `a vocabulary of ${vocabulary} tokens: the trainer makes ${range}`);
   }
   const pieces = new PieceCounts();
@@ -68,15 +54,12 @@ export async function trainTokenizer(
   while (learner.tokens.length < vocabulary && learner.merge(minFrequency * STEPS)) {
     if (learner.tokens.length % 256 === 0) onProgress?.(learner.tokens.length);
   }
-  const added = specials.map(
-    (content, id): AddedToken => ({ id, content, special: true, lstrip: content === "<mask>", rstrip: false }),
-  );
-  return { vocabulary: learner.tokens, merges: learner.merges, added, roles, addPrefixSpace: false };
+  return inLayout(learner.tokens, learner.merges);
 }
 
 /** All different words as symbols side by side, merged pair by pair. */
 class Learner {
-  readonly tokens: string[] = [...specials, ...byteCharacters];
+  readonly tokens: string[] = [...firstTokens];
   readonly merges: string[] = [];
   private readonly ids = new Map(this.tokens.map((token, id) => [token, id]));
   /** id → bytes. */

@@ -1,13 +1,14 @@
 /** `lola bench` as a command: random models by shape, kernels by name, and what is refused. */
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseShape } from "../../src/cli/bench-model.ts";
-import { lola, root } from "./lola.ts";
+import { home, lola, root } from "./lola.ts";
 
 const small = ["--shape", "32-4-2-64-100-3", "--prompt", "5", "-n", "3", "--rounds", "2", "--device", "reference"];
 
 test("a random model of a shape is timed, in any type", async () => {
-  for (const type of ["f32", "f16", "bf16"]) {
+  for (const type of ["f32", "f16", "bf16", "q8", "q4"]) {
     const ran = await lola(["bench", "all", ...small, "--type", type, "--json"]);
     expect(ran).toMatchObject({ code: 0, err: "" });
     const { model, device, speed, kernels, steps_per_token } = JSON.parse(ran.out);
@@ -39,6 +40,46 @@ test("training steps of a random model are timed", async () => {
   // 6 · (2 · (4 · 16² + 2 · 16 · 32) + 2 · 16 + 70 · 16) · 16 + 3 · 4 · 2 · 2 · 8² · 16
   expect(training.flops).toBe(6 * (2 * 2048 + 32 + 1120) * 16 + 49152);
   expect(training.flops_per_cpu_second).toBeGreaterThan(0);
+});
+
+describe("make-model", () => {
+  const sizes = ["--width", "16", "--layers", "2", "--heads", "2", "--experts", "3", "--context", "32"];
+  const make = (path: string, ...more: string[]) =>
+    lola(["bench", "make-model", ...sizes, "--vocabulary", "270", "-o", join(home, path), ...more]);
+  const generate = (path: string) =>
+    lola(["generate", "All", "--greedy", "-n", "4", "-m", join(home, path), "--device", "reference", "--json"]);
+
+  test.each(["f16", "q4"])("writes a file of %s that generates, the same each time", async (type) => {
+    const path = `random-${type}.lola`;
+    const ran = await make(path, "--type", type, "--json");
+    expect(ran).toMatchObject({ code: 0, err: "" });
+    const { model, made } = JSON.parse(ran.out);
+    expect(model.name).toBe(`random 16-2-2-64-270-3, ${type}`);
+    const first = readFileSync(join(home, path));
+    expect(made).toMatchObject({ path: join(home, path), bytes: first.length, parameters: 15728 });
+    expect(await make(path, "--type", type)).toMatchObject({ code: 2, out: "" });
+    expect((await make(path, "--type", type, "--force")).out).toContain("15,728");
+    expect(readFileSync(join(home, path)).equals(first)).toBe(true);
+    const { samples } = JSON.parse((await generate(path)).out);
+    expect(samples[0].ids.length).toBeGreaterThan(0);
+    expect((await lola(["models", "show", join(home, path)])).out).toContain("nothing was learnt");
+  });
+
+  test("writes the published layout, with the weights of the file", async () => {
+    expect(await make("random-hf", "--type", "f16", "--to", "hf")).toMatchObject({ code: 0, err: "" });
+    await make("random-f16.lola", "--type", "f16", "--force");
+    const ids = async (path: string) => JSON.parse((await generate(path)).out).samples[0].ids;
+    expect(await ids("random-hf")).toEqual(await ids("random-f16.lola"));
+    expect(await make("random-hf4", "--type", "q4", "--to", "hf")).toMatchObject({ code: 2, out: "" });
+  });
+
+  test("refuses what is no model", async () => {
+    expect((await make("x.lola", "--vocabulary", "200")).err).toContain("262 at least");
+    expect((await make("x.lola", "--heads", "3")).err).toContain("do not divide");
+    expect((await make("x.lola", "--preset", "nano", "--shape", "16-2-2-64-270-3")).code).toBe(2);
+    expect((await lola(["bench", "make-model"])).err).toContain("missing -o FILE");
+    expect(existsSync(join(home, "x.lola"))).toBe(false);
+  });
 });
 
 test("what cannot be measured is misuse", async () => {

@@ -23,5 +23,14 @@ export const tinyConfig: ModelConfig = {
 
 export function tinySession(device: Device, options: SessionOptions = {}, changes: Partial<ModelConfig> = {}): Session {
   const config = { ...tinyConfig, ...changes };
-  return new Session(device, config, loadWeights(device, config, randomWeights(config, "f32")), options);
+  return new Session(
+    device,
+    config,
+    loadWeights(
+      device,
+      config,
+      randomWeights(config, () => "f32"),
+    ),
+    options,
+  );
 }

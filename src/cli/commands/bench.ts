@@ -7,14 +7,17 @@ import type { KernelTime, ModelSpeed } from "../../generate/measure.ts";
 import { presetNames } from "../../model/presets.ts";
 import type { EncodeSpeed } from "../../tokenizer/bench.ts";
 import type { TrainingSpeed } from "../../train/measure.ts";
+import { type MadeModel, makeModel } from "../bench-make.ts";
 import { benchModel, processorRoof } from "../bench-model.ts";
 import { benchTraining } from "../bench-train.ts";
 import type { Context } from "../context.ts";
 import { engineFlags, modelFlag, precisionFlag } from "../flags.ts";
 import { readInput } from "../input.ts";
 import { openNamed } from "../model.ts";
-import { bytes, type Style, table } from "../style.ts";
+import { bytes, grouped, type Style, table } from "../style.ts";
 import { defineCommand, type Values } from "../table.ts";
+
+const count = (doc: string) => ({ type: "integer", value: "N", min: 1, doc, category: "Making a model" }) as const;
 
 const flags = {
   ...modelFlag,
@@ -27,7 +30,7 @@ const flags = {
   type: {
     type: "choice",
     value: "TYPE",
-    choices: ["f32", "f16", "bf16"],
+    choices: ["f32", "f16", "bf16", "q8", "q4"],
     default: "f32",
     doc: "weights of the random model",
     category: "Model and engine",
@@ -37,7 +40,7 @@ const flags = {
     type: "choice",
     value: "PRESET",
     choices: presetNames,
-    doc: "bench train: a random model of this preset",
+    doc: "bench train, make-model: a random model of this preset",
     category: "Training",
   },
   steps: { type: "integer", value: "N", default: 5, min: 1, doc: "steps to time", category: "Training" },
@@ -58,6 +61,28 @@ const flags = {
   vocabulary: { type: "integer", value: "N", min: 8, doc: "instead of the shape's", category: "Training" },
   precision: { ...precisionFlag.precision, category: "Training" },
   recompute: { type: "flag", doc: "keep only each layer's input", category: "Training" },
+  output: {
+    type: "text",
+    value: "FILE",
+    short: "o",
+    doc: "file to write; with --to hf, folder to make",
+    category: "Making a model",
+    complete: "file",
+  },
+  to: {
+    type: "choice",
+    value: "FORMAT",
+    choices: ["lola", "hf"],
+    default: "lola",
+    doc: "one .lola file, or the published layout",
+    category: "Making a model",
+  },
+  width: count("channels"),
+  layers: count("layers; every second one is a mixture"),
+  heads: count("attention heads (default: of 64 channels, where the width is given)"),
+  inner: count("channels inside an expert (default: 4 × width, where that is given)"),
+  experts: count("experts of a mixture"),
+  force: { type: "flag", doc: "replace the file if it exists", category: "Making a model" },
   prompt: { type: "integer", value: "N", default: 128, min: 1, doc: "tokens of the prompt", category: "Work" },
   tokens: { type: "integer", value: "N", short: "n", default: 32, min: 1, doc: "tokens to generate", category: "Work" },
   rounds: { type: "integer", value: "N", default: 5, min: 1, doc: "repetitions; medians are told", category: "Work" },
@@ -72,7 +97,10 @@ const flags = {
 } as const;
 
 export type BenchFlags = Values<typeof flags>;
-export type BenchContext = Context<BenchFlags, "all" | "generate" | "kernels" | "machine" | "tokenizer" | "train">;
+export type BenchContext = Context<
+  BenchFlags,
+  "all" | "generate" | "kernels" | "machine" | "tokenizer" | "train" | "make-model"
+>;
 
 export interface BenchResult {
   version: string;
@@ -89,6 +117,7 @@ export interface BenchResult {
   kernels?: { prefill: KernelTime[]; decode: KernelTime[] };
   tokenizer?: EncodeSpeed;
   training?: TrainingSpeed;
+  made?: MadeModel;
 }
 
 export const bench = defineCommand({
@@ -102,6 +131,7 @@ export const bench = defineCommand({
     },
     { line: "lola bench kernels matmul --prompt 512", doc: "each kernel against the machine's roof" },
     { line: "lola bench train --preset mini --threads 2", doc: "whole training steps" },
+    { line: "lola bench make-model --preset small --type q4 -o random.lola", doc: "a model that has learnt nothing" },
     { line: "lola bench tokenizer -m lola_v1 -f text.txt", doc: "how fast text becomes tokens" },
   ],
   actions: {
@@ -111,6 +141,7 @@ export const bench = defineCommand({
     machine: "memory bandwidth and multiply-add peak of the processor",
     tokenizer: "megabytes of text a second that become tokens",
     train: "useful operations of whole training steps: forward, backward, AdamW",
+    "make-model": "a model of random weights, of any size",
   },
   usual: "all",
   args: [{ name: "kernel", doc: "part of a kernel's name: only these (bench kernels)" }],
@@ -119,6 +150,7 @@ export const bench = defineCommand({
     "Prefill and decode take turns; the first round warms up and is not counted. Compiling shaders and loading are left out and told apart. Processor time is user and system time of the whole process.",
     "The roof is the time that a step's bytes would take at the measured memory bandwidth, or its operations at the measured peak, whichever is longer. More than 100 % means that data came from a cache.",
     "bench train counts 6 operations for each weight that a token meets, the output's and one expert of each mixture among them, and three times the attention over whole squares; the first step is not counted.",
+    "bench make-model writes weights uniform in ±0.03, the same each time, stored raw, with a tokenizer of bytes and words without meaning. Its sizes are those of --preset (default: nano) or --shape, but for those given one by one.",
   ],
   async run(context): Promise<BenchResult> {
     const { action, args } = context;
@@ -137,6 +169,8 @@ export const bench = defineCommand({
         return { ...base, ...(await benchTokenizer(context)) };
       case "train":
         return { ...base, ...(await benchTraining(context)) };
+      case "make-model":
+        return { ...base, ...(await makeModel(context)) };
     }
   },
   show: showBench,
@@ -176,6 +210,10 @@ function showBench(result: BenchResult, style: Style): string {
   const facts: [string, string][] = [["processor", result.processor]];
   if (device) facts.push(["device", `${device.kind}: ${device.name}`]);
   if (model) facts.push(["model", model.name]);
+  if (result.made) {
+    const { path, bytes: size, parameters } = result.made;
+    facts.push(["parameters", grouped(parameters)], ["written", `${path}, ${bytes(size)}`]);
+  }
   if (model?.memoryBytes) facts.push(["memory of the device", bytes(model.memoryBytes)]);
   if (roof) facts.push(["roof", `${giga(roof.bandwidth)} GB/s, ${giga(roof.flops)} GFLOP/s (measured, processor)`]);
   if (result.compileSeconds) facts.push(["compiling shaders", `${result.compileSeconds.toFixed(2)} s`]);
