@@ -37,10 +37,10 @@ export const matmulForward = defineKernel({
       { rows: 1, inner: 232, cols: 200, gelu: 0, add: 1, bits: 4, group: 64 },
       { rows: 2, inner: 128, cols: 384, gelu: 0, add: 1, bits: 4, group: 128 },
       { rows: 7, inner: 63, cols: 1, gelu: 0, add: 0, bits: 4, group: 32 },
-      { rows: 64, inner: 64, cols: 64, gelu: 1, add: 0, bits: 8, group: 64 },
+      { rows: 64, inner: 64, cols: 64, gelu: 1, add: 0, bits: 8, group: 128 },
       { rows: 65, inner: 131, cols: 63, gelu: 0, add: 1, bits: 4, group: 32 },
-      { rows: 130, inner: 264, cols: 200, gelu: 0, add: 0, bits: 8, group: 128 },
-      { rows: 130, inner: 232, cols: 196, gelu: 0, add: 1, bits: 4, group: 64 },
+      { rows: 70, inner: 264, cols: 200, gelu: 0, add: 0, bits: 8, group: 128 },
+      { rows: 67, inner: 232, cols: 196, gelu: 0, add: 1, bits: 4, group: 64 },
     ].map((params) => ({
       label: `${params.rows} × ${params.inner} × ${params.cols}${params.gelu ? " gelu" : ""}${params.add ? " add" : ""}, ${params.bits} bits by ${params.group}`,
       params,

@@ -1,4 +1,8 @@
-/** Quantizes a matrix: what `quantize` of src/base/quant.ts does, word for word. */
+/**
+ * Quantizes a matrix: what `quantize` of src/base/quant.ts does, word for word on lavapipe and the CPU. WGSL promises neither
+ * correctly rounded division nor that products are rounded before they are added, so another GPU may take the other of two
+ * codes or grids that are nearly as good: `sums` say what its words lose.
+ */
 import { type Grouping, quantize, quantPanel } from "../../src/base/quant.ts";
 import { uniform } from "../cases.ts";
 import { ceilDiv, defineKernel } from "../kernel.ts";

@@ -82,7 +82,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let n = group.x * 8 + lane;
   // Lanes and rows beyond the last repeat it, and do not store.
   let column = min(n, cols - 1);
-  var block = ((e - params.first) * ((params.cols + 15) / 16) + column / 4) * ((params.inner + GROUP - 1) / GROUP) * BLOCK;
+  let panel = (e - params.first) * ((params.cols + 15) / 16) + column / 4;
+  var block = panel * ((params.inner + GROUP - 1) / GROUP) * BLOCK;
   var rows: array<u32, ROWS>;
   for (var r = 0u; r < ROWS; r++) {
     rows[r] = order[min(begin + r, end - 1)] * params.inner + lane;

@@ -32,6 +32,8 @@ const constants = (_: GpuTraits, p: Record<Quant, number>) => ({ BITS: p.bits, G
 /** What is read at a time: a line of 4 bits holds 8 rows, a vector 4 columns. */
 const isWhole = (p: Record<"inner" | "cols", number>) => p.inner % 8 === 0 && p.cols % 4 === 0;
 
+const isLarge = (p: Record<"rows" | "inner" | "cols", number>) => p.rows >= manyRows && isWhole(p);
+
 /** On a GPU a workgroup has one panel and shares the inner axis; a CPU adapter has few cores to fill. */
 const threads = ({ software }: GpuTraits) => (software ? { LANES: 8, SLICES: 1 } : { LANES: 4, SLICES: 32 });
 
@@ -40,24 +42,24 @@ const rowConstants = (gpu: GpuTraits, p: Record<Quant, number>) => ({ ...threads
 const rowGrid = (cols: number, rows: number, gpu: GpuTraits) =>
   [ceilDiv(cols, 4 * threads(gpu).LANES), rows, 1] as const;
 
-const elements = (code: string): Variant<"rows" | "cols"> => ({
-  name: "elements",
-  code,
-  grid: (p) => [ceilDiv(p.cols, 64), p.rows, 1],
-});
+function elements(code: string): Variant<"rows" | "cols"> {
+  return { name: "elements", code, grid: (p) => [ceilDiv(p.cols, 64), p.rows, 1] };
+}
 
-const rows = (name: string, code: string, most: number): Variant<"rows" | "inner" | "cols" | Quant> => ({
-  name,
-  code,
-  fits: (_, p) => p.rows <= most && isWhole(p),
-  constants: rowConstants,
-  grid: (p, gpu) => rowGrid(p.cols, p.rows, gpu),
-});
+function rows(name: string, code: string, most = Infinity): Variant<"rows" | "inner" | "cols" | Quant> {
+  return {
+    name,
+    code,
+    fits: (_, p) => p.rows <= most && isWhole(p),
+    constants: rowConstants,
+    grid: (p, gpu) => rowGrid(p.cols, p.rows, gpu),
+  };
+}
 
 const matmulTiled: Variant<"rows" | "inner" | "cols" | Quant> = {
   name: "tile",
   code: matmulTile,
-  fits: (gpu, p) => hasTiles(gpu) && isWhole(p),
+  fits: (gpu, p) => hasTiles(gpu) && isLarge(p),
   constants,
   grid: (p) => [ceilDiv(p.cols, 64), ceilDiv(p.rows, 64), 1],
 };
@@ -68,7 +70,7 @@ export const matmulVariants: readonly Variant<"rows" | "inner" | "cols" | Quant>
   {
     name: "subgroup",
     code: matmulSubgroup,
-    fits: (gpu, p) => broadcasts(gpu) && isWhole(p),
+    fits: (gpu, p) => broadcasts(gpu) && isLarge(p),
     constants,
     grid: (p) => [ceilDiv(p.cols, 32), ceilDiv(p.rows, 8), 1],
   },
@@ -101,8 +103,8 @@ function grouped(subgroup: string, tile: string, any: string): readonly Variant<
 export const upVariants = grouped(upSubgroup, upTile, up);
 export const downVariants = grouped(downSubgroup, downTile, down);
 
-export const upRowVariants = [rows("wide", upRowWide, Number.POSITIVE_INFINITY), elements(upRow)];
-export const downRowVariants = [rows("wide", downRowWide, Number.POSITIVE_INFINITY), elements(downRow)];
+export const upRowVariants = [rows("wide", upRowWide), elements(upRow)];
+export const downRowVariants = [rows("wide", downRowWide), elements(downRow)];
 
 const logitsTiled: Variant<"rows" | "width" | "count" | Quant> = {
   name: "tile",

@@ -50,7 +50,7 @@ test("an adapter without shader-f16 is refused in one line", async () => {
 test("every product of tiles has a variant in f16 that precedes the others for many rows", () => {
   const params = { rows: 64, inner: 64, cols: 64, width: 64, vocabulary: 64, first: 0, count: 64 };
   const tiled = kernels.filter((kernel) => kernel.variants.some((v) => v.code.includes("const HALF")));
-  expect(tiled.length).toBe(10);
+  expect(tiled.length).toBe(14);
   for (const { name, variants } of tiled) {
     const taken = (half: boolean) => variants.find((v) => v.fits?.({ ...gpu.traits, half }, params) ?? true)!;
     expect(taken(true).code, name).toContain("\nenable f16;");
