@@ -17,6 +17,10 @@
 #include "muon.c"
 #include "norm.c"
 #include "norm_weight.c"
+#include "quant_embed.c"
+#include "quant_matmul.c"
+#include "quant_matrix.c"
+#include "quant_row.c"
 #include "roof.c"
 #include "sample.c"
 #include "squares.c"
@@ -63,6 +67,14 @@ const Kernel KERNELS[] = {
     optim_combine_update,
     optim_orthogonal_update,
     reduce_squares_forward,
+    quant_embed_forward,
+    quant_matmul_forward,
+    quant_up_forward,
+    quant_down_forward,
+    quant_up_row_forward,
+    quant_down_row_forward,
+    quant_logits_forward,
+    quant_matrix_quantize,
     roof_read,
     roof_multiply_add,
     {0},

@@ -37,20 +37,14 @@ static uint32_t row_tiles(const Step *step, uint32_t phase, const Worker *worker
   return p->rows * ceil_div(ceil_div(p->cols, PANEL), gemv_panels(p->inner, p->cols, worker->threads));
 }
 
-/* `down` is a constant: the kernels differ in their bindings and in what follows the product. */
-INLINE void row_tile(const Step *step, uint32_t tile, const Worker *worker, const int down) {
+/*
+ * What follows the product of row t, columns [col, col + cols). `down` is a constant: the kernels differ in their bindings and
+ * in this.
+ */
+INLINE void row_finish(const Step *step, uint32_t t, uint32_t expert, uint32_t col, uint32_t cols, const float *sums,
+                       const int down) {
   const RowParams *p = (const RowParams *)step->params;
   const Binding *w = &step->bind[down ? DOWN_ROW_W : UP_ROW_W];
-  const uint32_t t = tile % p->rows, part = tile / p->rows;
-  const uint32_t expert = ((const uint32_t *)step->bind[UP_ROW_EXPERT].data)[p->at + t];
-  if (expert < p->first || expert - p->first >= p->count) return;
-  const uint32_t run = gemv_panels(p->inner, p->cols, worker->threads), first = part * run;
-  const uint32_t panels = ceil_div(p->cols, PANEL), last = min_u32(panels, first + run), col = first * PANEL;
-  const uint32_t cols = min_u32(p->cols, last * PANEL) - col;
-  const size_t matrix = (size_t)panels * PANEL * p->inner * (w->type == F32 ? 4 : 2);
-  float *sums = (float *)worker->own;
-  gemv((const float *)step->bind[0].data + (size_t)t * p->inner, (const char *)w->data + (expert - p->first) * matrix,
-       p->inner, first, last, w->type, sums);
   const float *bias = (const float *)w[1].data + (size_t)expert * p->cols + col;
   float *y = (float *)w[2].data + (size_t)t * p->cols + col;
   const float prob = down ? ((const float *)step->bind[DOWN_ROW_PROB].data)[p->at + t] : 1.0f;
@@ -61,6 +55,21 @@ INLINE void row_tile(const Step *step, uint32_t tile, const Worker *worker, cons
     if (n == VW) store(y + i, v);
     else store_part(y + i, v, n);
   }
+}
+
+INLINE void row_tile(const Step *step, uint32_t tile, const Worker *worker, const int down) {
+  const RowParams *p = (const RowParams *)step->params;
+  const Binding *w = &step->bind[down ? DOWN_ROW_W : UP_ROW_W];
+  const uint32_t t = tile % p->rows, part = tile / p->rows;
+  const uint32_t expert = ((const uint32_t *)step->bind[UP_ROW_EXPERT].data)[p->at + t];
+  if (expert < p->first || expert - p->first >= p->count) return;
+  const uint32_t run = gemv_panels(p->inner, p->cols, worker->threads), first = part * run;
+  const uint32_t panels = ceil_div(p->cols, PANEL), last = min_u32(panels, first + run), col = first * PANEL;
+  const size_t matrix = (size_t)panels * PANEL * p->inner * (w->type == F32 ? 4 : 2);
+  float *sums = (float *)worker->own;
+  gemv((const float *)step->bind[0].data + (size_t)t * p->inner, (const char *)w->data + (expert - p->first) * matrix,
+       p->inner, first, last, w->type, sums);
+  row_finish(step, t, expert, col, min_u32(p->cols, last * PANEL) - col, sums, down);
 }
 
 static void up_row_tile(const Step *step, uint32_t phase, uint32_t tile, const Worker *worker) {
