@@ -29,6 +29,11 @@ export interface Chunk {
   hash: string;
 }
 
+/** Length rounded up to the next multiple of the alignment: what it takes in a file. */
+export function padded(length: number): number {
+  return Math.ceil(length / alignment) * alignment;
+}
+
 /** Scratch memory of one reader or writer, so that steady work allocates nothing. */
 export class ChunkCoder {
   private planes = new Uint8Array(0);
@@ -37,7 +42,7 @@ export class ChunkCoder {
   constructor(private readonly engine: Zstd = zstd()) {}
 
   /**
-   * The stored form of content whose elements are `width` bytes: the smaller of planes and raw.
+   * The stored form of content whose elements are `width` bytes: planes where they take less of a file, else raw.
    * The result is valid until the next call.
    */
   pack(raw: Uint8Array, width: number): { codec: Codec; stored: Uint8Array } {
@@ -45,7 +50,7 @@ export class ChunkCoder {
     if (split && this.planes.length < raw.length) this.planes = new Uint8Array(raw.length);
     const source = split ? toPlanes(raw, width, this.planes.subarray(0, raw.length)) : raw;
     const stored = this.engine.compress(source, 1);
-    if (stored.length >= raw.length) return { codec: "raw", stored: raw };
+    if (padded(stored.length) >= padded(raw.length)) return { codec: "raw", stored: raw };
     return { codec: split ? "planes" : "zstd", stored };
   }
 

@@ -4,7 +4,7 @@ import { floatBytes } from "../base/float.ts";
 import { sha256 } from "../base/hash.ts";
 import { isQuantType } from "../base/quant.ts";
 import type { ByteSource } from "./bytes.ts";
-import { alignment, type Chunk, codecs, maximumChunk } from "./chunk.ts";
+import { alignment, type Chunk, codecs, maximumChunk, padded } from "./chunk.ts";
 import { asCount, asHex, asList, asMap, asString } from "./fields.ts";
 import { decode, encode } from "./msgpack.ts";
 import { checkName, isTensorType, type TensorInfo, tensorBytes } from "./tensor.ts";
@@ -44,11 +44,6 @@ export interface Contents {
 /** One chunk as the header lists it: codec, stored length, raw length, hash. Its offset follows from those before it. */
 type ChunkRow = [codec: string, stored: number, raw: number, hash: string];
 type TensorRow = [name: string, type: string, shape: number[], sha256: string, chunks: ChunkRow[]];
-
-/** Length rounded up to the next multiple of the alignment. */
-export function padded(length: number): number {
-  return Math.ceil(length / alignment) * alignment;
-}
 
 /** The header's bytes. */
 export function encodeContents(kind: string, meta: unknown, tensors: readonly StoredTensor[]): Uint8Array {

@@ -1,15 +1,15 @@
 /** A model in a `.lola` file: read, written whole, verified. */
-import { saveFile } from "../base/atomic.ts";
+import { type Accept, saveFile } from "../base/atomic.ts";
 import type { Disk } from "../base/disk.ts";
 import { DataError } from "../base/errors.ts";
 import { Sha256 } from "../base/hash.ts";
 import type { ByteSource } from "./bytes.ts";
 import { type ModelConfig, validateConfig } from "./config.ts";
-import { openContainer, type WriteOptions, writeContainer } from "./container.ts";
+import { containerBytes, openContainer, type WriteOptions, writeContainer } from "./container.ts";
 import { asList, asMap, asString } from "./fields.ts";
 import { checkTensors } from "./layout.ts";
 import { identityOf, type ModelSource, type Provenance } from "./source.ts";
-import type { TensorStream } from "./tensor.ts";
+import type { TensorInfo, TensorStream } from "./tensor.ts";
 
 /** A `.lola` file as a model, with what only such a file can tell. */
 export interface LolaFile extends ModelSource {
@@ -75,10 +75,14 @@ export function openLola(source: ByteSource): LolaFile {
   }
 }
 
-export interface ModelContents {
+/** What a file holds besides weights. */
+export interface ModelMeta {
   config: ModelConfig;
   tokenizer: unknown;
   provenance: Provenance;
+}
+
+export interface ModelContents extends ModelMeta {
   /** Every tensor that the config asks for; the order becomes the file's. */
   tensors: Iterable<TensorStream> | AsyncIterable<TensorStream>;
 }
@@ -91,7 +95,7 @@ export interface ModelContents {
 export async function saveLola(
   path: string,
   { config, tokenizer, provenance, tensors }: ModelContents,
-  options: WriteOptions & { disk?: Disk } = {},
+  options: WriteOptions & { disk?: Disk; accept?: Accept } = {},
 ): Promise<string> {
   validateConfig(config);
   let identity = "";
@@ -103,8 +107,14 @@ export async function saveLola(
       identity = identityOf(config, tokenizer, written);
     },
     options.disk,
+    options.accept,
   );
   return identity;
+}
+
+/** Bytes of the file that `saveLola` makes of such tensors with `store: "raw"`; with zstd it is no larger. */
+export function lolaBytes({ config, tokenizer, provenance }: ModelMeta, tensors: readonly TensorInfo[]): number {
+  return containerBytes("model", { config, provenance, tokenizer }, tensors);
 }
 
 function readProvenance(value: unknown): Provenance {

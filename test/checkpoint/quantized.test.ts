@@ -76,10 +76,10 @@ for (const type of quantTypes)
   });
 
 describe("layout", () => {
-  const [inner, cols] = [1000, 9000];
+  const [inner, cols] = [1000, 4000];
   const name = "h.0.mlp.c_fc.weight";
 
-  /** Three chunks of a matrix whose words are bytes below `below`, between two small tensors. */
+  /** Two chunks of a matrix whose words are bytes below `below`, between two small tensors. */
   const large = async (below: number, store: "zstd" | "raw") => {
     let state = 1;
     const random = () => {
@@ -106,7 +106,7 @@ describe("layout", () => {
   test("raw content lies in one piece, and zstd that gains 1.5 % is left alone", async () => {
     for (const store of ["raw", "zstd"] as const) {
       const { chunks, bytes, written } = await large(236, store);
-      expect(chunks.map(({ codec }) => codec)).toEqual(["raw", "raw", "raw"]);
+      expect(chunks.map(({ codec }) => codec)).toEqual(["raw", "raw"]);
       const [first] = chunks;
       expect(Buffer.compare(bytes.subarray(first!.offset, first!.offset + written.length), written)).toBe(0);
     }
@@ -114,7 +114,7 @@ describe("layout", () => {
 
   test("zstd that gains 30 % is used; floats come in panels that straddle chunks", async () => {
     const { container, chunks, written } = await large(48, "zstd");
-    expect(chunks.map(({ codec }) => codec)).toEqual(["zstd", "zstd", "zstd"]);
+    expect(chunks.map(({ codec }) => codec)).toEqual(["zstd", "zstd"]);
     const wanted = dequantize(new Uint32Array(written.buffer), groupingOf("q8_64"), inner, cols);
     let at = 0;
     for (const piece of new FloatReader(container).read(name)) {

@@ -1,0 +1,138 @@
+/** Which tensor gets which type, and how large the file will be. */
+import { LolaError } from "../base/errors.ts";
+import { isQuantType, type QuantType } from "../base/quant.ts";
+import { version } from "../base/version.ts";
+import { inOrder } from "../checkpoint/layout.ts";
+import { lolaBytes, type ModelMeta } from "../checkpoint/lola-file.ts";
+import { type WeightKind, weightKind, weightKinds } from "../checkpoint/quantized.ts";
+import type { ModelSource } from "../checkpoint/source.ts";
+import { type TensorInfo, type TensorType, tensorBytes } from "../checkpoint/tensor.ts";
+
+/** The type of each kind of matrices; all other tensors keep their own. */
+export type QuantChoice = Record<WeightKind, TensorType>;
+
+/** The tensors of the new file, in its order. */
+export type Plan = readonly TensorInfo[];
+
+export const quantPresets = ["q8", "q4", "mixed"] as const;
+export type QuantPreset = (typeof quantPresets)[number];
+
+export type Group = 32 | 64 | 128;
+
+/**
+ * `q8`: 8 bits everywhere. `q4`: 4 bits but for the embedding, which every token passes twice. `mixed`: 4 bits for experts, most
+ * of the bytes, each of which few tokens meet.
+ * @param group inputs that share a scale
+ */
+export function presetChoice(preset: QuantPreset, group: Group = 64): QuantChoice {
+  const [q8, q4]: [QuantType, QuantType] = [`q8_${group}`, `q4_${group}`];
+  const rest = preset === "q4" ? q4 : q8;
+  return { experts: preset === "q8" ? q8 : q4, dense: rest, attention: rest, embedding: q8 };
+}
+
+/** A plan that gives each kind of matrices one type. */
+export function planFor(source: ModelSource, choice: QuantChoice): Plan {
+  return inOrder(source).map(({ name, type: stored, shape }) => {
+    const kind = weightKind(name);
+    const type = kind ? choice[kind] : stored;
+    return { name, type, shape, bytes: tensorBytes(name, type, shape) };
+  });
+}
+
+/** Config, tokenizer and provenance of the new file. */
+export function metaOf({ config, tokenizer, provenance, notes, tensors }: ModelSource, plan: Plan): ModelMeta {
+  const again = plan.filter(
+    ({ name, type }) => isQuantType(tensors.get(name)!.type) && tensors.get(name)!.type !== type,
+  );
+  const told = [
+    ...describePlan(plan),
+    ...(again.length > 0
+      ? [`${again.length} of them were quantized before, from weights that had lost once already`]
+      : []),
+  ];
+  return {
+    config,
+    tokenizer,
+    provenance: { made: "quantize", from: provenance.from, version, notes: [...provenance.notes, ...notes, ...told] },
+  };
+}
+
+/** One line a kind: "experts as q4_64", or "experts as q4_64 (96) and q8_64 (288)" where types mix. */
+export function describePlan(plan: Plan): string[] {
+  return weightKinds.flatMap((kind) => {
+    const counts = new Map<TensorType, number>();
+    for (const { name, type } of plan) if (weightKind(name) === kind) counts.set(type, (counts.get(type) ?? 0) + 1);
+    const types = [...counts].sort(([a], [b]) => (a < b ? -1 : 1));
+    const named = types.map(([type, count]) => (types.length > 1 ? `${type} (${count})` : type));
+    return named.length > 0 ? [`${kind} as ${named.join(" and ")}`] : [];
+  });
+}
+
+/** Bytes of the new file, exactly with `store: "raw"`, at most otherwise. Reads no weights. */
+export function plannedBytes(source: ModelSource, plan: Plan): number {
+  return lolaBytes(metaOf(source, plan), plan);
+}
+
+export interface BudgetOptions {
+  /** Default 64. */
+  group?: Group;
+  /** Tokens that each expert saw in a calibration, by its name: "h.1.moe.experts.0". */
+  seen?: ReadonlyMap<string, number>;
+}
+
+/**
+ * The plan that loses least, as far as is known before measuring, of those whose file has at most so many bytes.
+ *
+ * All matrices begin as q8. Then they become q4, one after the other until the file fits: experts, those first that saw the
+ * fewest tokens (without counts: of the last layers first, since an error in an early layer passes through all later ones), then dense,
+ * attention, and the embedding. Should q4 everywhere be too large, groups of 128 follow in the same order.
+ * @throws LolaError "usage" with the smallest size that is possible
+ */
+export function planForBudget(source: ModelSource, budget: number, { group = 64, seen }: BudgetOptions = {}): Plan {
+  const start = planFor(source, presetChoice("q8", group));
+  const rungs: QuantType[] = group === 128 ? ["q4_128"] : [`q4_${group}`, "q4_128"];
+  const steps = rungs.flatMap((type) => units(start, seen).map((names) => ({ names, type })));
+  const after = (count: number): Plan => {
+    const tensors = new Map(start.map((tensor) => [tensor.name, tensor]));
+    for (const { names, type } of steps.slice(0, count))
+      for (const name of names) {
+        const tensor = tensors.get(name)!;
+        // Where a group is wider than the matrix, larger groups make it larger.
+        const bytes = tensorBytes(name, type, tensor.shape);
+        if (bytes < tensor.bytes) tensors.set(name, { ...tensor, type, bytes });
+      }
+    return [...tensors.values()];
+  };
+  const smallest = plannedBytes(source, after(steps.length));
+  if (smallest > budget)
+    throw new LolaError(
+      "usage",
+      `${source.label} quantized takes ${smallest.toLocaleString("en")} bytes at least, the budget is ${budget.toLocaleString("en")}`,
+      `--budget ${Math.ceil(smallest / 2 ** 20)}MiB`,
+    );
+  let [low, high] = [0, steps.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (plannedBytes(source, after(middle)) <= budget) high = middle;
+    else low = middle + 1;
+  }
+  return after(high);
+}
+
+/** Names of the matrices that change type together, in the order in which they do. */
+function units(plan: Plan, seen: ReadonlyMap<string, number> = new Map()): string[][] {
+  const members = new Map<string, string[]>();
+  for (const { name } of plan.toReversed()) {
+    if (!weightKind(name)) continue;
+    const unit = name.replace(/\.c_\w+\.weight$/, "");
+    members.set(unit, [...(members.get(unit) ?? []), name]);
+  }
+  const rank = ([unit, [name]]: [string, string[]]) =>
+    [weightKinds.indexOf(weightKind(name!)!), seen.get(unit) ?? 0] as const;
+  return [...members]
+    .toSorted((a, b) => {
+      const [[kindA, seenA], [kindB, seenB]] = [rank(a), rank(b)];
+      return kindA - kindB || seenA - seenB;
+    })
+    .map(([, names]) => names);
+}
