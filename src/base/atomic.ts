@@ -14,6 +14,9 @@ export interface Output {
   patch(bytes: Uint8Array, position: number): void;
 }
 
+/** Looks at a whole file before it appears, under a temporary name; what it throws ends the save. */
+export type Accept = (temporary: string) => Promise<void>;
+
 /** A folder that is being saved. */
 export interface OutputFolder {
   /** Adds one file, synced when this returns. */
@@ -29,8 +32,12 @@ export async function saveFile(
   path: string,
   write: (output: Output) => void | Promise<void>,
   disk: Disk = realDisk,
+  accept?: Accept,
 ): Promise<void> {
-  await save(path, disk, (temporary) => fill(temporary, write, disk));
+  await save(path, disk, async (temporary) => {
+    await fill(temporary, write, disk);
+    await accept?.(temporary);
+  });
 }
 
 /**

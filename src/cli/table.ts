@@ -25,6 +25,10 @@ export type Flag = Common &
     | { type: "integer" | "float"; value: string; default?: number; min?: number; max?: number }
     /** A whole number that may be written with k, M, G or T: 20M. */
     | { type: "count"; value: string; default?: number; min?: number }
+    /** Bytes: 4GiB, 500MB, 2.5G. */
+    | { type: "size"; value: string; default?: number }
+    /** A share, written in percent: 2%, 0.5. */
+    | { type: "percent"; value: string }
     /** A 64-bit unsigned integer, kept exact. */
     | { type: "seed"; value: string }
     /** Text that may be given several times. */
@@ -43,7 +47,7 @@ export type Value<F extends Flag> = F extends { type: "flag" | "negated" }
     ? string[]
     : F extends { type: "seed" }
       ? bigint | undefined
-      : F extends { type: "integer" | "float" | "count" }
+      : F extends { type: "integer" | "float" | "count" | "size" | "percent" }
         ? Optional<F, number>
         : F extends { type: "choice"; choices: readonly (infer C)[] }
           ? Optional<F, C>

@@ -25,6 +25,10 @@ export function parseValue(flag: Flag, raw: string, name: string): string | numb
       return parseNumber(flag, raw, name, /^[+-]?\d+$/, "a whole number");
     case "count":
       return parseCount(flag, raw, name);
+    case "size":
+      return parseSize(raw, name);
+    case "percent":
+      return parsePercent(raw, name);
     case "float":
       return parseNumber(flag, raw, name, /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i, "a number");
     case "seed": {
@@ -63,6 +67,24 @@ function parseCount({ min = 0 }: { min?: number }, raw: string, name: string): n
   const value = Number((Number(digits) * multiples[unit]!).toPrecision(15));
   if (digits !== undefined && Number.isSafeInteger(value) && value >= min) return value;
   throw misuse(name, raw, `a whole number of at least ${min}, as 1500 or 20M`);
+}
+
+const binaries: Record<string, number> = { k: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
+
+/** 4GiB is 4 · 2³⁰, 4GB and 4G are 4 · 10⁹. */
+function parseSize(raw: string, name: string): number {
+  const [, digits, unit = "", binary] = /^(\d+(?:\.\d+)?)([kKMGT]?)(i?)B?$/.exec(raw) ?? [];
+  const each = (binary ? binaries : multiples)[unit.replace("K", "k")];
+  const value = Math.round(Number(digits) * (each ?? Number.NaN));
+  if (digits !== undefined && Number.isSafeInteger(value) && value > 0) return value;
+  throw misuse(name, raw, "a size as 4GiB or 500MB");
+}
+
+/** 2% and 2 are 0.02. */
+function parsePercent(raw: string, name: string): number {
+  const [, digits] = /^(\d+(?:\.\d+)?)%?$/.exec(raw) ?? [];
+  if (digits !== undefined) return Number(digits) / 100;
+  throw misuse(name, raw, "percent, as 2%");
 }
 
 function parseSwitch(raw: string, name: string): boolean {

@@ -16,6 +16,8 @@ const command: Command = defineCommand({
     temperature: { type: "float", value: "T", min: -5, max: 5, doc: "number" },
     maxTokens: { type: "integer", value: "N", short: "n", min: 0, doc: "number" },
     size: { type: "count", value: "N", min: 2, doc: "many" },
+    budget: { type: "size", value: "SIZE", doc: "bytes" },
+    loss: { type: "percent", value: "PERCENT", doc: "share" },
     seed: { type: "seed", value: "S", doc: "64 bits" },
     device: { type: "choice", value: "D", choices: ["auto", "cpu"], doc: "engine" },
     greedy: { type: "flag", short: "g", doc: "switch" },
@@ -86,6 +88,26 @@ describe("values", () => {
     expect(given("--temperature", ".5")).toEqual({ temperature: 0.5 });
     for (const bad of ["", "abc", "1,5", "NaN", "Infinity", "6", "0x1"]) misuse(`--temperature=${bad}`);
     for (const bad of ["1.5", "1e3", "-1", "", "99999999999999999999"]) misuse(`--max-tokens=${bad}`);
+  });
+
+  test("sizes are decimal or binary, and shares are in percent", () => {
+    const sizes = {
+      "4GiB": 2 ** 32,
+      "4Gi": 2 ** 32,
+      "500MB": 5e8,
+      "2.5G": 2.5e9,
+      "64KiB": 65536,
+      "1kB": 1000,
+      "7": 7,
+      "9B": 9,
+    };
+    for (const [text, budget] of Object.entries(sizes)) expect(given("--budget", text)).toEqual({ budget });
+    for (const bad of ["", "0", "4iB", "4 GiB", "-1G", "4GiBs", "G"])
+      expect(misuse(`--budget=${bad}`).message).toContain("4GiB");
+    const shares = { "2%": 0.02, "0.5": 0.005, "100%": 1, "0": 0 };
+    for (const [text, loss] of Object.entries(shares)) expect(given("--loss", text)).toEqual({ loss });
+    for (const bad of ["", "%", "-1%", "2 per cent"])
+      expect(misuse(`--loss=${bad}`).message).toContain("percent, as 2%");
   });
 
   test("counts may be written short, and must be whole", () => {
