@@ -68,3 +68,8 @@ export function bytes(count: number): string {
   }
   return `${unit === 0 ? value : value.toPrecision(3)} ${units[unit]}`;
 }
+
+/** 0.0123 → "1.23 %". */
+export function percent(share: number): string {
+  return `${(100 * share).toFixed(2)} %`;
+}

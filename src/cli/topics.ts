@@ -103,6 +103,18 @@ lola generate --jsonl, one object a line:
   sample       event, sample, finish_reason, tokens, logprob
   end          event, samples (count), timings
 
+lola quantize --json:
+  model, path, identity
+  file_bytes, before, after   of the file; of all weights, unpacked
+  types        one line for each kind of matrices
+  kinds        by kind: tensors, before, after (bytes), nmse
+  worst        the matrix that lost most: name, kind, from, to, nmse
+  measured     null with --eval none; text, bytes, tokens, languages (for each:
+               language, bytes, tokens, before and after in bits per byte,
+               change), mean_change, worst, same_best (share of tokens),
+               routing (for each MoE layer: layer, same)
+  device, seconds, report
+
 lola train --json:
   run          folder
   end          done, or stopped by a signal

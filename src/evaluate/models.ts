@@ -4,6 +4,7 @@ import type { Document } from "../data/documents.ts";
 import { Likelihood } from "../model/likelihood.ts";
 import type { Model } from "../model/open.ts";
 import { type Comparison, compareOn } from "./compare.ts";
+import { windowsOf } from "./text.ts";
 
 /** Bits per byte by both models. */
 export interface LanguageCost {
@@ -55,11 +56,12 @@ export async function compareModels(
 ): Promise<ModelCost> {
   const [{ config, tokenizer, device }] = models;
   const context = Math.min(config.context, longest);
-  const batch = Math.max(1, Math.floor(rows / context));
-  const observer = ({ weights }: Model) => new Likelihood(device, { ...config, context }, weights, batch, true);
-  const observers = [observer(models[0]), observer(models[1])] as const;
   const { eos, vocabulary } = config;
   const size = { eos, vocabulary, context, stride: Math.ceil(context / 2) };
+  const most = Math.max(...texts.map(({ text }) => windowsOf(tokenizer.encode(text), size).length));
+  const batch = Math.max(1, Math.min(most, Math.floor(rows / context)));
+  const observer = ({ weights }: Model) => new Likelihood(device, { ...config, context }, weights, batch, true);
+  const observers = [observer(models[0]), observer(models[1])] as const;
   const found: { language: string; comparison: Comparison }[] = [];
   for (const { language, text } of texts) {
     signal?.throwIfAborted();

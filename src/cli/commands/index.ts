@@ -9,12 +9,14 @@ import { help } from "./help.ts";
 import { importCommand } from "./import.ts";
 import { models } from "./models.ts";
 import { pull } from "./pull.ts";
+import { quantize } from "./quantize.ts";
 import { tokenizer } from "./tokenizer.ts";
 import { train } from "./train.ts";
 
 export const commands: readonly Command[] = [
   generate,
   train,
+  quantize,
   importCommand,
   exportCommand,
   pull,

@@ -1,0 +1,92 @@
+/** What `lola quantize` does once it knows what to do: plan, write, measure, report. */
+import { existsSync } from "node:fs";
+import { LolaError } from "../base/errors.ts";
+import { weightKinds } from "../checkpoint/quantized.ts";
+import type { ModelSource } from "../checkpoint/source.ts";
+import { openDevice } from "../device/choose.ts";
+import { describePlan, type Group, type Plan, planFor, planForBudget, presetChoice } from "../quantize/plan.ts";
+import { quantizeModel } from "../quantize/quantize.ts";
+import { openNamed } from "./model.ts";
+import type { Chosen } from "./quantize-ask.ts";
+import type { QuantizeContext } from "./quantize-flags.ts";
+import { checkLoss, checkRoom, type Measured, measure, measuredTexts } from "./quantize-measure.ts";
+import { remaining } from "./quantize-progress.ts";
+import { saveReport } from "./quantize-report.ts";
+import type { Quantized } from "./quantize-show.ts";
+
+/** Quantizes a model as the flags say. @throws LolaError, DataError */
+export async function quantizeInto({ context, model, flags, output: path }: Chosen): Promise<Quantized> {
+  const started = performance.now();
+  const { notes } = context;
+  if (existsSync(path) && !flags.force)
+    throw new LolaError("usage", `${path} exists`, "--force to replace it, or another -o FILE");
+  const source = await openNamed(model, notes);
+  try {
+    const plan = chosenPlan(source, { flags, origins: context.origins });
+    const texts = await measuredTexts(source, flags);
+    const sizes = [...source.tensors.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    if (texts) checkRoom(sizes + plan.reduce((sum, { bytes }) => sum + bytes, 0));
+    const signal = context.cancellation();
+    const { device, why } = await openDevice(flags.device, flags.threads ? { threads: flags.threads } : {});
+    try {
+      notes.tell(why);
+      const { maxLoss } = flags;
+      let measured: Measured | undefined;
+      const look = async (file: string) => {
+        measured = texts && (await measure(device, source, file, texts, notes, signal));
+      };
+      const left = remaining();
+      const report = await quantizeModel(device, source, path, plan, {
+        store: flags.store,
+        signal,
+        progress: (done, all) => notes.progress(`quantizing, ${Math.floor((100 * done) / all)} %${left(done / all)}`),
+        ...(maxLoss !== undefined && {
+          accept: async (file) => {
+            await look(file);
+            if (measured) checkLoss(measured, maxLoss);
+          },
+        }),
+      });
+      if (maxLoss === undefined) await look(path);
+      const { matrices, ...sums } = report;
+      const { kind, name } = device.info;
+      const result: Quantized = {
+        model: source.label,
+        path,
+        ...sums,
+        worst: sums.worst ?? null,
+        types: describePlan(plan),
+        device: { kind, name },
+        seconds: (performance.now() - started) / 1000,
+        measured: measured ?? null,
+        report: flags.report ?? null,
+      };
+      if (flags.report !== undefined) await saveReport(flags.report, result);
+      return result;
+    } finally {
+      device.close();
+    }
+  } finally {
+    notes.progress("");
+    source.close();
+  }
+}
+
+/**
+ * Which tensor gets which type.
+ * @throws LolaError "usage" where flags contradict each other, or nothing fits the budget
+ */
+function chosenPlan(source: ModelSource, { flags, origins }: Pick<QuantizeContext, "flags" | "origins">): Plan {
+  const group = Number(flags.group) as Group;
+  if (flags.budget !== undefined) {
+    const own = (["type", ...weightKinds] as const).find((name) => origins.get(name) === "command line");
+    if (own) throw new LolaError("usage", `--budget chooses the types itself, --${own} says otherwise`, "one of them");
+    return planForBudget(source, flags.budget, { group });
+  }
+  const choice = presetChoice(flags.type, group);
+  for (const name of weightKinds) {
+    const type = flags[name];
+    if (type !== undefined) choice[name] = type === "q8" || type === "q4" ? `${type}_${group}` : type;
+  }
+  return planFor(source, choice);
+}
