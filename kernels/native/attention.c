@@ -49,7 +49,7 @@ static void attention_plan(const Step *step, Plan *plan) {
 
 static uint32_t attention_tiles(const Step *step, uint32_t phase, const Worker *worker) {
   const AttentionParams *p = (const AttentionParams *)step->params;
-  if (p->rows > FEW) return p->heads * ceil_div(p->rows, SIDE);
+  if (p->rows > FEW) return p->heads * ceil_div(p->rows, run_rows(p->rows, p->heads, worker->threads));
   uint32_t *splits = (uint32_t *)worker->shared;
   if (phase == 0) {
     *splits = 1;
@@ -99,16 +99,17 @@ static void attention_tile(const Step *step, uint32_t phase, uint32_t tile, cons
     return;
   }
   const uint32_t size = p->head_size, width = p->heads * size, h = tile % p->heads;
-  const uint32_t end = min_u32(p->rows, (tile / p->heads + 1) * SIDE);
+  const uint32_t run = run_rows(p->rows, p->heads, worker->threads);
+  const uint32_t end = min_u32(p->rows, (tile / p->heads + 1) * run);
   float *y = (float *)step->bind[ATTENTION_Y].data + (size_t)h * size;
-  for (uint32_t t = tile / p->heads * SIDE, rows; t < end; t += rows) {
+  for (uint32_t t = tile / p->heads * run, rows; t < end; t += rows) {
     for (rows = 1; t + rows < end && sequence(step)[t + rows] == sequence(step)[t]; rows++);
     if (!visible(step, t + rows - 1)) continue;
     const size_t cache = cache_of(step, t, h);
-    attend_block((const float *)step->bind[ATTENTION_QKV].data + ((size_t)t * 3 * p->heads + h) * size, 3 * width,
-                 (const float *)step->bind[ATTENTION_K].data + cache,
-                 (const float *)step->bind[ATTENTION_V].data + cache, position(step) + t, rows, size, p->scale,
-                 y + (size_t)t * width, width, (float *)worker->own);
+    const Rows q = {(const float *)step->bind[ATTENTION_QKV].data + ((size_t)t * 3 * p->heads + h) * size, 3 * width};
+    const Rows k = {(const float *)step->bind[ATTENTION_K].data + cache, size};
+    const Rows v = {(const float *)step->bind[ATTENTION_V].data + cache, size};
+    attend_block(q, k, v, position(step) + t, rows, size, p->scale, y + (size_t)t * width, width, (float *)worker->own);
   }
 }
 

@@ -30,6 +30,13 @@ INLINE vf load_live(const void *p, size_t at, uint32_t n, const uint32_t type) {
 /* 32 values in order, to the nearest bf16, ties to even. */
 INLINE __m512i round_values(vf low, vf high) { return (__m512i)_mm512_cvtne2ps_pbh(high, low); }
 
+/* The same, pair by pair: even[i], odd[i]. */
+INLINE __m512i round_pairs(vf even, vf odd) {
+  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
+                                         5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  return _mm512_permutexvar_epi16(order, round_values(even, odd));
+}
+
 /* Transposes 16 × 16 pairs. */
 INLINE void turn_pairs(__m512i r[LINES]) {
   __m512i t[LINES];
@@ -82,14 +89,12 @@ INLINE void pack_tile(const Lines *from, uint32_t k, const int side, const int o
   __m512i r[LINES];
   const uint32_t n = from->terms - k;
   if (side) {
-    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
-                                           21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     for (uint32_t i = 0; i < LINES; i++) {
       const size_t at = from->line[0] + (k + 2 * i) * from->step;
       const vf even = load_live(from->data, at, 2 * i < n ? from->live : 0, type);
       const vf odd = load_live(from->data, at + from->step, 2 * i + 1 < n ? from->live : 0, type);
       if (sums) *sums += even + odd;
-      r[i] = _mm512_permutexvar_epi16(order, round_values(even, odd));
+      r[i] = round_pairs(even, odd);
     }
   } else {
     const size_t at = k / VW * from->step;
