@@ -29,7 +29,7 @@ export function floatsToBrains(source: Float32Array, target = new Uint16Array(so
   return target;
 }
 
-/** Element types of stored weights. Quantized types join them in `src/quantize`. */
+/** Element types of stored weights; those of quantized ones are in `quant.ts`. */
 export type FloatType = "f32" | "f16" | "bf16";
 
 /** Bytes of one element. */
