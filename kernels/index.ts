@@ -35,10 +35,10 @@ import { normBackward } from "./norm/norm_backward.ts";
 import { normForward } from "./norm/norm_forward.ts";
 import { weightBackward as normWeightBackward } from "./norm/weight_backward.ts";
 import { adamwUpdate } from "./optim/adamw_update.ts";
-import { combineUpdate } from "./optim/combine_update.ts";
 import { momentumUpdate } from "./optim/momentum_update.ts";
 import { normalizeUpdate } from "./optim/normalize_update.ts";
 import { orthogonalUpdate } from "./optim/orthogonal_update.ts";
+import { polynomialUpdate } from "./optim/polynomial_update.ts";
 import { downForward as quantDownForward } from "./quant/down_forward.ts";
 import { downRowForward as quantDownRowForward } from "./quant/down_row_forward.ts";
 import { embedForward as quantEmbedForward } from "./quant/embed_forward.ts";
@@ -88,8 +88,8 @@ export const kernels: readonly Kernel[] = [
   adamwUpdate,
   momentumUpdate,
   normalizeUpdate,
-  combineUpdate,
   orthogonalUpdate,
+  polynomialUpdate,
   squaresForward,
   matrixQuantize,
   quantEmbedForward,

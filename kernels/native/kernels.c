@@ -17,6 +17,7 @@
 #include "muon.c"
 #include "norm.c"
 #include "norm_weight.c"
+#include "polynomial.c"
 #include "quant_embed.c"
 #include "quant_matmul.c"
 #include "quant_matrix.c"
@@ -64,8 +65,8 @@ const Kernel KERNELS[] = {
     optim_adamw_update,
     optim_momentum_update,
     optim_normalize_update,
-    optim_combine_update,
     optim_orthogonal_update,
+    optim_polynomial_update,
     reduce_squares_forward,
     quant_embed_forward,
     quant_matmul_forward,

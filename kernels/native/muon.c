@@ -1,4 +1,4 @@
-/* Muon's kernels beside its products: momentum, norms, the polynomial, the update. */
+/* Muon's kernels beside its products: momentum, norms, the update. */
 #include "transpose.h"
 
 typedef struct {
@@ -11,22 +11,13 @@ typedef struct {
 } NormalizeParams;
 
 typedef struct {
-  uint32_t count;
-  float a, b, c;
-} CombineParams;
-
-typedef struct {
   uint32_t count, inner, cols;
   float rate, scale, decay;
 } OrthogonalParams;
 
 enum { MOMENTUM_G, MOMENTUM_M, MOMENTUM_X };
 enum { NORMALIZE_X };
-enum { COMBINE_X, COMBINE_Y, COMBINE_Z };
 enum { ORTHOGONAL_X, ORTHOGONAL_W };
-
-/* Elements of one tile of the polynomial. */
-enum { COMBINE_TILE = 1 << 14 };
 
 /* Four rows of a panel, columns that a matrix has, and where they lie as rows: themselves or transposed. */
 typedef struct {
@@ -138,30 +129,6 @@ static void normalize_tile(const Step *step, uint32_t phase, uint32_t tile, cons
   for (uint32_t i = 0; i < size; i += VW) store_up_to(x + i, load_up_to(x + i, size - i) * by, size - i);
 }
 
-static void combine_plan(const Step *step, Plan *plan) {
-  for (int b = COMBINE_X; b <= COMBINE_Z; b++) plan->need[b] = ((const CombineParams *)step->params)->count;
-  plan->phases = 1;
-}
-
-static uint32_t combine_tiles(const Step *step, uint32_t phase, const Worker *worker) {
-  (void)phase, (void)worker;
-  return ceil_div(((const CombineParams *)step->params)->count, COMBINE_TILE);
-}
-
-static void combine_tile(const Step *step, uint32_t phase, uint32_t tile, const Worker *worker) {
-  const CombineParams *p = (const CombineParams *)step->params;
-  const size_t from = (size_t)tile * COMBINE_TILE;
-  const uint32_t count = min_u32(COMBINE_TILE, p->count - from);
-  float *x = (float *)step->bind[COMBINE_X].data + from;
-  const float *y = (const float *)step->bind[COMBINE_Y].data + from, *z = (const float *)step->bind[COMBINE_Z].data + from;
-  (void)phase, (void)worker;
-  for (uint32_t i = 0; i < count; i += VW) {
-    const uint32_t n = count - i;
-    store_up_to(x + i, p->a * load_up_to(x + i, n) + p->b * load_up_to(y + i, n) + p->c * load_up_to(z + i, n), n);
-  }
-}
-
 #define optim_momentum_update {"optim/momentum_update", momentum_plan, momentum_tiles, momentum_tile}
 #define optim_normalize_update {"optim/normalize_update", normalize_plan, normalize_tiles, normalize_tile}
-#define optim_combine_update {"optim/combine_update", combine_plan, combine_tiles, combine_tile}
 #define optim_orthogonal_update {"optim/orthogonal_update", orthogonal_plan, orthogonal_tiles, orthogonal_tile}

@@ -6,10 +6,10 @@
 
 import { inputBackward } from "../../kernels/moe/input_backward.ts";
 import { weightBackward } from "../../kernels/moe/weight_backward.ts";
-import { combineUpdate } from "../../kernels/optim/combine_update.ts";
 import { momentumUpdate } from "../../kernels/optim/momentum_update.ts";
 import { normalizeUpdate } from "../../kernels/optim/normalize_update.ts";
 import { orthogonalUpdate } from "../../kernels/optim/orthogonal_update.ts";
+import { polynomialUpdate } from "../../kernels/optim/polynomial_update.ts";
 import { type Device, elements, type Step, type Tensor } from "../device/device.ts";
 
 /** Momentum; the iterations' polynomial a x + b x³ + c x⁵ and how many; length of a step beside AdamW's. */
@@ -44,11 +44,7 @@ export function muonSteps(device: Device, parameters: readonly MatrixParameter[]
     largest((s) => s.rows * s.width),
   );
   const y = scratch(
-    "once",
-    largest((s) => s.rows * s.width),
-  );
-  const z = scratch(
-    "twice",
+    "orthogonal, the next",
     largest((s) => s.rows * s.width),
   );
   const sums = scratch(
@@ -56,7 +52,7 @@ export function muonSteps(device: Device, parameters: readonly MatrixParameter[]
     largest((s) => s.groups * s.width),
   );
   const starts = new Map<string, Tensor>();
-  const grams = new Map<string, Tensor>();
+  const squares = new Map<string, Tensor>();
   const once = (map: Map<string, Tensor>, key: string, make: () => Tensor) => {
     if (!map.has(key)) map.set(key, make());
     return map.get(key)!;
@@ -69,27 +65,28 @@ export function muonSteps(device: Device, parameters: readonly MatrixParameter[]
       device.upload(tensor, new Uint8Array(at.buffer));
       return tensor;
     });
-    const gram = once(grams, `${groups} ${width}`, () =>
-      device.tensor({ label: "gram", shape: [groups, width, width], type: "f32", layout: "matrix" }),
-    );
+    const square = (label: string) =>
+      once(squares, `${label} ${groups} ${width}`, () =>
+        device.tensor({ label, shape: [groups, width, width], type: "f32", layout: "matrix" }),
+      );
+    const [gram, polynomial] = [square("gram"), square("polynomial")];
     const order = once(starts, `${rows}`, () => device.tensor({ label: "order", shape: [rows], type: "u32" }));
-    const product = (dy: Tensor, dx: Tensor): Step => ({
-      kernel: inputBackward,
-      bindings: { dy, order, start, w: gram, dx },
-      params: { rows, inner: width, cols: width, first: 0, count: groups, scatter: 0 },
-    });
-    const iteration: Step[] = [
+    // The polynomial of x is x times a polynomial of xᵀ · x, which is symmetric.
+    const iteration = (x: Tensor, to: Tensor): Step[] => [
       {
         kernel: weightBackward,
         bindings: { x, dy: x, start, dw: gram, db: sums },
         params: { rows, inner: width, cols: width, first: 0, count: groups, add: 0 },
       },
-      product(x, y),
-      product(y, z),
       {
-        kernel: combineUpdate,
-        bindings: { x, y, z },
-        params: { count: rows * width, a: muon.a, b: muon.b, c: muon.c },
+        kernel: polynomialUpdate,
+        bindings: { gram, w: polynomial },
+        params: { count: groups, width, a: muon.a, b: muon.b, c: muon.c },
+      },
+      {
+        kernel: inputBackward,
+        bindings: { dy: x, order, start, w: polynomial, dx: to },
+        params: { rows, inner: width, cols: width, first: 0, count: groups, scatter: 0 },
       },
     ];
     return [
@@ -99,10 +96,10 @@ export function muonSteps(device: Device, parameters: readonly MatrixParameter[]
         params: { count, inner, cols, beta: muon.beta, clip: "clip" },
       },
       { kernel: normalizeUpdate, bindings: { x }, params: { count: groups, size: each * width } },
-      ...Array.from({ length: muon.iterations }, () => iteration).flat(),
+      ...Array.from({ length: muon.iterations }, (_, i) => (i % 2 ? iteration(y, x) : iteration(x, y))).flat(),
       {
         kernel: orthogonalUpdate,
-        bindings: { x, w },
+        bindings: { x: muon.iterations % 2 ? y : x, w },
         params: { count, inner, cols, rate: "rate", scale: muon.length * Math.sqrt(each), decay },
       },
     ];

@@ -7,7 +7,7 @@ import type { InstructionSet } from "../../../src/device/cpu/library.ts";
 const products = new Set([
   ...["matmul/matmul_forward", "matmul/input_backward", "matmul/weight_backward", "matmul/table_backward"],
   ...["moe/up_forward", "moe/down_forward", "moe/input_backward", "moe/weight_backward"],
-  ...["embed/logits_forward", "embed/logits_backward"],
+  ...["embed/logits_forward", "embed/logits_backward", "optim/polynomial_update"],
 ]);
 const attention = new Set(["attention/attention_forward", "attention/query_backward", "attention/key_backward"]);
 
