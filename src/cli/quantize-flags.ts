@@ -45,6 +45,12 @@ export const quantizeFlags = {
     doc: "as many bits as a file of this size holds (4GiB, 500MB), experts giving way first",
     category: "Types",
   },
+  calibrate: {
+    type: "list",
+    value: "TEXT",
+    doc: "a folder or file of text in many languages, of each the first 20 kB: weights count by how strongly it drives them, and with --budget experts that see little give way first",
+    category: "Types",
+  },
   eval: {
     type: "list",
     value: "TEXT",

@@ -52,21 +52,36 @@ async function* documents(named: readonly string[]): AsyncGenerator<Document> {
   for (const name of named) {
     const [, codes] = /^udhr(?::(.+))?$/.exec(name) ?? [];
     if (codes !== undefined || name === "udhr") yield* await declaration(codes?.split(","));
-    else yield* readDocuments(await findSources([name], join(places().cache, "tokens")));
+    else yield* filesOf([name]);
   }
 }
 
+async function* filesOf(paths: readonly string[]): AsyncGenerator<Document> {
+  yield* readDocuments(await findSources(paths, join(places().cache, "tokens")));
+}
+
+/** Of each language, to calibrate on. */
+const calibrationBytes = 20_000;
+
+/** Texts of files alone: what is calibrated on the Declaration cannot be measured on it. @throws LolaError, DataError */
+export async function calibrationTexts(paths: readonly string[]): Promise<Document[]> {
+  const texts = await beginnings(filesOf(paths), calibrationBytes);
+  if (texts.length > 0) return texts;
+  throw new DataError("data.empty", `${paths.join(", ")}: no text to calibrate on`);
+}
+
 /**
- * Is there memory for two models of so many bytes together?
+ * Is there memory for so much, all of it on a device that shares it?
+ * @param what takes it: "both models" to measure
  * @throws LolaError "device" with the numbers
  */
-export function checkRoom(both: number): void {
+export function checkRoom(size: number, what: "both models" | "the model"): void {
   const free = process.availableMemory();
-  if (both <= free) return;
+  if (size <= free) return;
   throw new LolaError(
     "device",
-    `to measure takes both models in memory, ${bytes(both)}; ${bytes(free)} is free`,
-    "--eval none",
+    `${what} would be in memory, ${bytes(size)}; ${bytes(free)} is free`,
+    what === "both models" ? "--eval none" : "without --calibrate",
   );
 }
 

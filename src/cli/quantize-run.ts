@@ -3,16 +3,20 @@ import { existsSync } from "node:fs";
 import { LolaError } from "../base/errors.ts";
 import { weightKinds } from "../checkpoint/quantized.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
+import type { TensorInfo } from "../checkpoint/tensor.ts";
 import { openDevice } from "../device/choose.ts";
+import { loadModel } from "../model/open.ts";
+import { type Calibration, calibrate } from "../quantize/calibrate.ts";
 import { describePlan, type Group, type Plan, planFor, planForBudget, presetChoice } from "../quantize/plan.ts";
 import { quantizeModel } from "../quantize/quantize.ts";
 import { openNamed } from "./model.ts";
 import type { Chosen } from "./quantize-ask.ts";
-import type { QuantizeContext } from "./quantize-flags.ts";
-import { checkLoss, checkRoom, type Measured, measure, measuredTexts } from "./quantize-measure.ts";
+import type { QuantizeContext, QuantizeFlags } from "./quantize-flags.ts";
+import { calibrationTexts, checkLoss, checkRoom, type Measured, measure, measuredTexts } from "./quantize-measure.ts";
 import { remaining } from "./quantize-progress.ts";
 import { saveReport } from "./quantize-report.ts";
 import type { Quantized } from "./quantize-show.ts";
+import type { Notes } from "./streams.ts";
 
 /** Quantizes a model as the flags say. @throws LolaError, DataError */
 export async function quantizeInto({ context, model, flags, output: path }: Chosen): Promise<Quantized> {
@@ -22,12 +26,12 @@ export async function quantizeInto({ context, model, flags, output: path }: Chos
     throw new LolaError("usage", `${path} exists`, "--force to replace it, or another -o FILE");
   const source = await openNamed(model, notes);
   try {
-    const plan = chosenPlan(source, { flags, origins: context.origins });
-    const texts = await measuredTexts(source, flags);
-    const sizes = [...source.tensors.values()].reduce((sum, { bytes }) => sum + bytes, 0);
-    if (texts) checkRoom(sizes + plan.reduce((sum, { bytes }) => sum + bytes, 0));
     const signal = context.cancellation();
-    const { device, why } = await openDevice(flags.device, flags.threads ? { threads: flags.threads } : {});
+    const calibration = await calibrated(source, flags, notes, signal);
+    const plan = chosenPlan(source, { flags, origins: context.origins }, calibration?.seen);
+    const texts = await measuredTexts(source, flags);
+    if (texts) checkRoom(contentBytes(source.tensors.values()) + contentBytes(plan), "both models");
+    const { device, why } = await openDevice(flags.device, engine(flags));
     try {
       notes.tell(why);
       const { maxLoss } = flags;
@@ -39,6 +43,7 @@ export async function quantizeInto({ context, model, flags, output: path }: Chos
       const report = await quantizeModel(device, source, path, plan, {
         store: flags.store,
         signal,
+        ...(calibration && { importance: calibration.importance }),
         progress: (done, all) => notes.progress(`quantizing, ${Math.floor((100 * done) / all)} %${left(done / all)}`),
         ...(maxLoss !== undefined && {
           accept: async (file) => {
@@ -57,6 +62,7 @@ export async function quantizeInto({ context, model, flags, output: path }: Chos
         worst: sums.worst ?? null,
         types: describePlan(plan),
         device: { kind, name },
+        calibration: calibration ? { tokens: calibration.tokens, few: calibration.few } : null,
         seconds: (performance.now() - started) / 1000,
         measured: measured ?? null,
         report: flags.report ?? null,
@@ -72,16 +78,46 @@ export async function quantizeInto({ context, model, flags, output: path }: Chos
   }
 }
 
+const engine = ({ threads }: QuantizeFlags) => (threads ? { threads } : {});
+const contentBytes = (tensors: Iterable<TensorInfo>) => Array.from(tensors).reduce((sum, { bytes }) => sum + bytes, 0);
+
+/** What text, where it is named, tells of the weights; on a device of its own, which holds the model. */
+async function calibrated(
+  source: ModelSource,
+  flags: QuantizeFlags,
+  notes: Notes,
+  signal: AbortSignal,
+): Promise<Calibration | undefined> {
+  if (flags.calibrate.length === 0) return undefined;
+  const texts = await calibrationTexts(flags.calibrate);
+  checkRoom(contentBytes(source.tensors.values()), "the model");
+  const { device } = await openDevice(flags.device, engine(flags));
+  try {
+    const left = remaining();
+    return await calibrate(loadModel(device, source), texts, {
+      progress: (done, all) => notes.progress(`calibrating, ${done + 1} of ${all} languages${left(done / all)}`),
+      signal,
+    });
+  } finally {
+    notes.progress("");
+    device.close();
+  }
+}
+
 /**
  * Which tensor gets which type.
  * @throws LolaError "usage" where flags contradict each other, or nothing fits the budget
  */
-function chosenPlan(source: ModelSource, { flags, origins }: Pick<QuantizeContext, "flags" | "origins">): Plan {
+function chosenPlan(
+  source: ModelSource,
+  { flags, origins }: Pick<QuantizeContext, "flags" | "origins">,
+  seen: Calibration["seen"] | undefined,
+): Plan {
   const group = Number(flags.group) as Group;
   if (flags.budget !== undefined) {
     const own = (["type", ...weightKinds] as const).find((name) => origins.get(name) === "command line");
     if (own) throw new LolaError("usage", `--budget chooses the types itself, --${own} says otherwise`, "one of them");
-    return planForBudget(source, flags.budget, { group });
+    return planForBudget(source, flags.budget, { group, ...(seen && { seen }) });
   }
   const choice = presetChoice(flags.type, group);
   for (const name of weightKinds) {

@@ -12,6 +12,8 @@ export interface Quantized extends Omit<QuantizeReport, "matrices" | "worst"> {
   worst: { name: string; nmse: number } | null;
   device: { kind: string; name: string };
   seconds: number;
+  /** Tokens that were calibrated on, and experts that saw too few of them. */
+  calibration: { tokens: number; few: string[] } | null;
   measured: Measured | null;
   /** The page, if one was asked for. */
   report: string | null;
@@ -29,7 +31,7 @@ export function kindRows({ kinds }: Pick<Quantized, "kinds">): [string, KindCost
 }
 
 export function showQuantized(result: Quantized): string {
-  const { path, fileBytes, before, after, identity, types, worst, measured, report } = result;
+  const { path, fileBytes, before, after, identity, types, worst, calibration, measured, report } = result;
   const kinds = kindRows(result).map(([kind, cost]) => [
     kind,
     grouped(cost.tensors),
@@ -41,10 +43,19 @@ export function showQuantized(result: Quantized): string {
     `${path}: ${bytes(fileBytes)}; weights ${bytes(after)}, before ${bytes(before)}\nidentity ${identity}`,
     table([["", "matrices", "before", "after", "NMSE"], ...kinds]),
     [...types, ...(worst ? [`largest NMSE: ${worst.name}, ${worst.nmse.toExponential(1)}`] : [])].join("\n"),
+    ...(calibration ? [showCalibration(calibration)] : []),
     measured ? showMeasured(measured) : "what it cost was not measured; --eval udhr does",
     ...(report === null ? [] : [`report: ${report}`]),
   ];
   return parts.join("\n\n");
+}
+
+function showCalibration({ tokens, few }: NonNullable<Quantized["calibration"]>): string {
+  const all = `calibrated on ${grouped(tokens)} tokens`;
+  if (few.length === 0) return `${all}; every expert saw enough`;
+  const named = few.slice(0, shownLanguages).join(", ");
+  const more = few.length > shownLanguages ? ` and ${few.length - shownLanguages} more` : "";
+  return `${all}; too few reached ${named}${more}: there all experts of the layer count together`;
 }
 
 function showMeasured({ text, languages, bytes: size, meanChange, worst, sameBest, routing }: Measured): string {

@@ -129,6 +129,18 @@ test("kinds are chosen one by one, and texts of one's own measured", async () =>
   expect(measured.languages.map((l: { language: string }) => l.language)).toEqual(["eng", "swa"]);
 });
 
+test("calibration changes codes, and names experts that saw too few tokens", async () => {
+  writeFileSync(at("eng.txt"), "All human beings are born free and equal in dignity and rights.\n");
+  await quantize("plain.lola", "--type", "q4", "--eval", "none");
+  const ran = await quantize("calibrated.lola", "--type", "q4", "--eval", "none", "--calibrate", at("eng.txt"));
+  const { calibration } = JSON.parse(ran.out);
+  expect(calibration.tokens).toBeGreaterThan(5);
+  expect(calibration.few).toContain("h.5.moe.experts.7");
+  const [before, after] = ["plain.lola", "calibrated.lola"].map((name) => readFileSync(at(name)));
+  expect(before!.equals(after!)).toBe(false);
+  expect(await quantize("x.lola", "--calibrate", "udhr")).toMatchObject({ code: 2, out: "" });
+});
+
 test("what contradicts itself is misuse", async () => {
   for (const [args, why] of [
     [["--budget", "3MB", "--type", "q4"], "--budget chooses the types itself"],
@@ -200,7 +212,7 @@ test("names from a file cannot break the page", () => {
       types: [],
       worst: null,
     },
-    ...{ device: { kind: "cpu", name: "<u>" }, seconds: 1, measured, report: null },
+    ...{ device: { kind: "cpu", name: "<u>" }, seconds: 1, calibration: null, measured, report: null },
   });
   expect(page).not.toMatch(/<b>|<u>|a&b|: <script>/);
   expect(page).toContain("−50.00 %");

@@ -1,0 +1,98 @@
+/** Calibration: sums of squares held against plain loops, tokens by expert, and experts that saw too few. */
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { toFloats } from "../../src/base/float.ts";
+import { expectedTensors } from "../../src/checkpoint/layout.ts";
+import { saveLola } from "../../src/checkpoint/lola-file.ts";
+import { quantMatrix, weightKind } from "../../src/checkpoint/quantized.ts";
+import { openDevice } from "../../src/device/choose.ts";
+import { loadModel, openSource } from "../../src/model/open.ts";
+import { randomWeights } from "../../src/model/random.ts";
+import { calibrate } from "../../src/quantize/calibrate.ts";
+import { dummyTokenizer } from "../../src/tokenizer/layout.ts";
+import { tinyConfig } from "../model/tiny.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "lola-calibrate-"));
+const { device } = await openDevice("cpu", { threads: 1 });
+afterAll(() => {
+  device.close();
+  rmSync(folder, { recursive: true });
+});
+
+const random = randomWeights(tinyConfig, () => "f32");
+const path = join(folder, "random.lola");
+await saveLola(path, {
+  config: tinyConfig,
+  tokenizer: dummyTokenizer(tinyConfig.vocabulary),
+  provenance: { made: "test", from: "test", version: "0", notes: [] },
+  tensors: Array.from(random.tensors.values(), ({ name, type, shape }) => ({
+    ...{ name, type, shape },
+    pieces: Array.from(random.read(name), (piece) => piece.slice()),
+  })),
+});
+const model = loadModel(device, openSource(path));
+
+/** Bytes of all kinds, so that rows differ. */
+const text = Array.from({ length: 2500 }, (_, i) => String.fromCharCode(32 + ((i * i) % 89))).join("");
+
+test("every matrix gets importance of its inputs, 1 on average; every token has one expert of each mixture", async () => {
+  const { importance, seen, few, tokens } = await calibrate(model, [{ language: "und", text }]);
+  expect(tokens).toBe(1 + text.length);
+  const matrices = [...expectedTensors(tinyConfig)].filter(([name]) => weightKind(name));
+  expect([...importance.keys()].sort()).toEqual(matrices.map(([name]) => name).sort());
+  for (const [name, shape] of matrices) {
+    const values = importance.get(name)!;
+    expect(values).toHaveLength(quantMatrix(name, shape).inner);
+    expect(values.reduce((sum, v) => sum + v, 0) / values.length).toBeCloseTo(1, 1);
+    expect(Math.min(...values)).toBeGreaterThan(0);
+  }
+  const experts = Array.from({ length: tinyConfig.experts }, (_, e) => `h.1.moe.experts.${e}`);
+  expect([...seen.keys()]).toEqual(experts);
+  expect(experts.reduce((sum, name) => sum + seen.get(name)!, 0)).toBe(tokens);
+  // Too few are those below 128; the others have statistics of their own.
+  expect(few).toEqual(experts.filter((name) => seen.get(name)! < 128));
+  const own = experts
+    .filter((name) => !few.includes(name))
+    .map((name) => importance.get(`${name}.c_proj.weight`)!.join());
+  expect(own.length).toBeGreaterThan(1);
+  expect(new Set(own).size).toBe(own.length);
+});
+
+test("the first matrix's inputs are those of plain loops", async () => {
+  const { importance } = await calibrate(model, [{ language: "und", text: text.slice(0, 60) }]);
+  const table = (name: string) => toFloats(Buffer.concat([...random.read(name)].map((p) => p.slice())), "f32");
+  const [wte, wpe] = [table("wte.weight"), table("wpe.weight")];
+  const { width, context, eos } = tinyConfig;
+  const squares = new Float64Array(width);
+  // Bytes are tokens 6 + byte; a sequence is as long as the context.
+  for (const [i, id] of [eos, ...Buffer.from(text.slice(0, 60)).map((byte) => 6 + byte)].entries()) {
+    const x = Array.from({ length: width }, (_, c) => wte[id * width + c]! + wpe[(i % context) * width + c]!);
+    const mean = x.reduce((a, b) => a + b, 0) / width;
+    const variance = x.reduce((sum, v) => sum + (v - mean) ** 2, 0) / width;
+    for (const [c, v] of x.entries()) squares[c]! += (v - mean) ** 2 / (variance + tinyConfig.normEpsilon);
+  }
+  const all = squares.reduce((a, b) => a + b, 0) / width;
+  const found = importance.get("h.0.attn.c_attn.weight")!;
+  for (const [c, square] of squares.entries()) expect(Math.abs(found[c]! / (square / all) - 1)).toBeLessThan(1e-4);
+});
+
+test("experts that saw too few tokens are named, and count as their layer does", async () => {
+  const { importance, seen, few } = await calibrate(model, [
+    { language: "eng", text: "All human beings" },
+    { language: "swa", text: "Watu wote" },
+  ]);
+  expect(few).toEqual([...seen.keys()]);
+  for (const part of ["c_fc", "c_proj"])
+    expect(new Set(few.map((name) => importance.get(`${name}.${part}.weight`)!.join())).size).toBe(1);
+});
+
+test("it stops when it is told to", async () => {
+  const controller = new AbortController();
+  controller.abort();
+  const { signal } = controller;
+  await expect(calibrate(model, [{ language: "eng", text: "x" }], { signal })).rejects.toMatchObject({
+    name: "AbortError",
+  });
+});
