@@ -18,11 +18,11 @@ export interface Chosen {
 const builtIn = "the built-in one";
 const other = "another file or folder";
 
-/** What each preset is for; the shares were measured on the built-in model, as README.md tells. */
+/** What each preset is. */
 const presets: Record<QuantPreset, string> = {
-  q8: "as good as before",
+  q8: "8 bits a weight, closest to the model",
   mixed: "experts in 4 bits, all else in 8",
-  q4: "the smallest",
+  q4: "4 bits a weight, the smallest",
 };
 
 /** @throws LolaError "usage" naming what is missing where nobody can be asked; Dismissed */
