@@ -135,3 +135,18 @@ test("leftovers of dead processes of this machine go, all others stay", () => {
   removeLeftovers(join(folder, "a"));
   expect(readdirSync(folder).sort()).toEqual(names.slice(1).sort());
 });
+
+test("a whole file is looked at before it appears; what that throws leaves the old one and no temporary", async () => {
+  const disk = memoryDisk();
+  const { files } = disk;
+  files.set("/m/a", old);
+  const refuse = async (temporary: string) => {
+    expect(Buffer.compare(files.get(temporary)!, fresh)).toBe(0);
+    throw new LolaError("failed", "not good enough");
+  };
+  await expect(saveFile("/m/a", fill, disk, refuse)).rejects.toThrow("not good enough");
+  expect([...files.keys()]).toEqual(["/m/a"]);
+  expect(files.get("/m/a")).toBe(old);
+  await saveFile("/m/a", fill, disk, async () => {});
+  expect(Buffer.compare(files.get("/m/a")!, fresh)).toBe(0);
+});
