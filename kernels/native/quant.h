@@ -2,11 +2,6 @@
 #ifndef QUANT_H
 #define QUANT_H
 #include "vector.h"
-#if defined(__ARM_NEON)
-#include <arm_neon.h>
-#elif defined(__SSE2__)
-#include <emmintrin.h>
-#endif
 
 /* A kernel's last parameters: bits of a code, 4 or 8; inputs that share a scale, 32, 64 or 128. */
 typedef struct {
@@ -93,7 +88,8 @@ static void round_row(const float *x, uint32_t inner, uint32_t group, uint32_t r
     int8_t bytes[MOST_GROUP] = {0};
     vi total = {0};
     for (uint32_t i = 0; i < live; i += VW) {
-      const vi code = ((vi)(load_up_to(x + from + i, live - i) * inverse + shift) << 24) >> 24;
+      const vf v = load_up_to(x + from + i, live - i);
+      const vi code = ((vi)multiply_add(v, splat(inverse), splat(shift)) << 24) >> 24;
       total += code;
       *(vb_unaligned *)(bytes + i) = __builtin_convertvector(code, vb_unaligned);
     }

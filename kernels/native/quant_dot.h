@@ -80,8 +80,10 @@ INLINE void pair_chunk(const uint32_t rows, const uint32_t bits, const char *cod
     for (uint32_t shift = 0; shift < 8; shift += bits, x += rows * FOUR) {
       const vi even = (all >> shift) & mask, odd = (all >> (shift + 8)) & mask;
       UNROLL
-      for (uint32_t r = 0; r < rows; r++)
+      for (uint32_t r = 0; r < rows; r++) {
         sums[r] = add_pairs(add_pairs(sums[r], even, x[r * FOUR]), odd, x[r * FOUR + 1]);
+        SETTLE(sums[r]);
+      }
     }
   }
 }
@@ -95,8 +97,8 @@ typedef __m256i vm;
 #endif
 
 /*
- * Pairs of bytes are multiplied and added in 16 bits, exact for codes of 4 bits: of 8-bit codes low and high halves go apart.
- * Eight such sums fit: 8 · 2 · 15 · 127 < 2¹⁵.
+ * Pairs of bytes are multiplied and added in 16 bits, exact for codes of 4 bits: of 8-bit codes low and high halves go
+ * apart. Eight such sums fit: 8 · 2 · 15 · 127 < 2¹⁵.
  */
 INLINE void pair_chunk(const uint32_t rows, const uint32_t bits, const char *codes, const int32_t *x, vi *sums) {
   vm low_sums[QUANT_ROWS] = {0}, high_sums[QUANT_ROWS] = {0};
@@ -109,6 +111,9 @@ INLINE void pair_chunk(const uint32_t rows, const uint32_t bits, const char *cod
       vm *other = bits == 4 ? &low_sums[r] : &high_sums[r];
       low_sums[r] = VECTOR_OF(add_epi16)(low_sums[r], VECTOR_OF(maddubs_epi16)((vm)low, (vm)splat_four(x[r])));
       *other = VECTOR_OF(add_epi16)(*other, VECTOR_OF(maddubs_epi16)((vm)high, (vm)splat_four(next[r])));
+      /* Sums made in another order would not all fit the registers. */
+      SETTLE(low_sums[r]);
+      if (bits == 8) SETTLE(high_sums[r]);
     }
   }
   UNROLL
@@ -145,8 +150,8 @@ INLINE void panel_product(const uint32_t rows, const uint32_t bits, const int do
       const vf scale = load_weights(panel, v * VW, F16), minimum = load_weights(panel + HALVES, v * VW, F16);
       UNROLL
       for (uint32_t r = 0; r < rows; r++) {
-        acc[r][v] += __builtin_convertvector(sums[r], vf) * (splat(factors[r]) * scale);
-        acc[r][v] += splat(factors[rows + r]) * minimum;
+        acc[r][v] = multiply_add(__builtin_convertvector(sums[r], vf), splat(factors[r]) * scale, acc[r][v]);
+        acc[r][v] = multiply_add(splat(factors[rows + r]), minimum, acc[r][v]);
       }
     }
     x += group / 4 * FOUR * rows;

@@ -13,7 +13,9 @@ typedef struct {
 enum { ROUND_HEIGHTS = 4 };
 
 static inline uint32_t heights_of(uint32_t rows) { return ceil_div(rows, QUANT_ROWS); }
-static inline uint32_t rounding_parts(uint32_t rows) { return ceil_div(heights_of(min_u32(rows, ROW_BLOCK)), ROUND_HEIGHTS); }
+static inline uint32_t rounding_parts(uint32_t rows) {
+  return ceil_div(heights_of(min_u32(rows, ROW_BLOCK)), ROUND_HEIGHTS);
+}
 
 static inline Rounded rounded_of(const QuantGemm *q, const Worker *w, uint32_t row) {
   return rounded_at(w->shared + blocking_bytes(&q->gemm), q->grouping, q->gemm.rows, q->gemm.inner, row);

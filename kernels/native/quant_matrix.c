@@ -28,13 +28,7 @@ typedef struct {
 /* A product that no addition may take in. */
 INLINE vf product(vf a, vf b) {
   vf c = a * b;
-#if defined(__SSE2__)
-  __asm__("" : "+v"(c));
-#elif defined(__ARM_NEON)
-  __asm__("" : "+w"(c));
-#else
-  __asm__("" : "+m"(c));
-#endif
+  SETTLE(c);
   return c;
 }
 
@@ -106,8 +100,10 @@ static void search(const Columns *columns, vf *scale, vf *minimum) {
   *scale = (vf){0};
   *minimum = nearest_half(low);
   vf least = error_of(columns, *scale, *minimum);
-  for (uint32_t j = 0; j < (columns->bits == 4 ? SEARCHES : 1); j++) {
-    const vf steps = columns->bits == 4 ? splat(columns->levels - 1) + product(splat(0.1f), splat(j)) : splat(columns->levels);
+  const uint32_t searches = columns->bits == 4 ? SEARCHES : 1;
+  for (uint32_t j = 0; j < searches; j++) {
+    const vf most = splat(columns->levels);
+    const vf steps = searches > 1 ? (most - 1.0f) + product(splat(0.1f), splat(j)) : most;
     vf next, from;
     fit(columns, range / steps, low, &next, &from);
     const vf error = error_of(columns, next, from);
@@ -118,7 +114,9 @@ static void search(const Columns *columns, vf *scale, vf *minimum) {
   }
 }
 
-/* Columns [first, first + VW) of a block's words: scales, minimums, codes; the sums grow by Σ (x − what they say)² and Σ x². */
+/*
+ * Columns [first, first + VW) of a block's words: scales, minimums, codes. The sums grow by Σ (x − what they say)² and Σ x².
+ */
 static void write_columns(const Columns *columns, uint32_t group, uint32_t first, char *block, vf sums[2]) {
   const uint32_t bits = columns->bits, each = 32 / bits;
   vf scale, minimum;

@@ -13,6 +13,11 @@
 #define VW 8
 #else
 #define VW 4
+#if defined(__ARM_NEON)
+#include <arm_neon.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 #endif
 
 /* Vectors of a panel; panels that products take side by side. */
@@ -70,6 +75,30 @@ INLINE vf vmin(vf a, vf b) {
   return _mm256_min_ps(a, b);
 #else
   return blend(a < b, a, b);
+#endif
+}
+
+/* From here on a vector is what it is: the compiler neither fuses what made it with what follows nor reorders the two. */
+#if defined(__SSE2__)
+#define SETTLE(v) __asm__("" : "+v"(v))
+#elif defined(__ARM_NEON)
+#define SETTLE(v) __asm__("" : "+w"(v))
+#else
+#define SETTLE(v) __asm__("" : "+m"(v))
+#endif
+
+/* a · b + c where it must be the same wherever it stands: compilers fuse what they see at once, here and not there. */
+INLINE vf multiply_add(vf a, vf b, vf c) {
+#if VW == 16
+  return _mm512_fmadd_ps(a, b, c);
+#elif VW == 8
+  return _mm256_fmadd_ps(a, b, c);
+#elif defined(__ARM_NEON)
+  return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+  vf ab = a * b;
+  SETTLE(ab);
+  return ab + c;
 #endif
 }
 
