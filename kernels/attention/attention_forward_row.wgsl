@@ -5,6 +5,7 @@ struct Params {
   heads: u32,
   head_size: u32,
   context: u32,
+  packed: u32,
   scale: f32,
 }
 
@@ -14,8 +15,8 @@ override HEAD_SIZE: u32 = 64;
 @group(0) @binding(0) var<storage, read> qkv: array<f32>; // [T, q‖k‖v]
 @group(0) @binding(1) var<storage, read> seq: array<u32>; // [T]
 @group(0) @binding(2) var<storage, read> pos: array<u32>; // [T]
-@group(0) @binding(3) var<storage, read> k: array<f32>; // [B, H, S, D]
-@group(0) @binding(4) var<storage, read> v: array<f32>; // [B, H, S, D]
+@group(0) @binding(3) var<storage, read> k: array<f32>; // [B, H, S, D], or [B, S, q‖k‖v]
+@group(0) @binding(4) var<storage, read> v: array<f32>; // [B, H, S, D], or [B, S, q‖k‖v]
 @group(0) @binding(5) var<storage, read_write> y: array<f32>; // [T, C]
 @group(0) @binding(6) var<uniform> params: Params;
 
@@ -31,7 +32,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     return;
   }
   let width = params.heads * HEAD_SIZE;
-  let base = (seq[t] * params.heads + h) * params.context;
+  let start = seq[t] * params.context * width;
+  let cached = start + h * params.context * HEAD_SIZE;
+  let from_k = select(cached, 3 * start + width + h * HEAD_SIZE, params.packed == 1);
+  let from_v = select(cached, from_k + width, params.packed == 1);
+  let stride = select(HEAD_SIZE, 3 * width, params.packed == 1);
   let keys = pos[t] + 1;
   for (var d = thread; d < HEAD_SIZE; d += THREADS) {
     query[d] = qkv[t * 3 * width + h * HEAD_SIZE + d] * params.scale;
@@ -47,7 +52,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     if (s < keys) {
       score = 0;
       for (var d = 0u; d < HEAD_SIZE; d++) {
-        score += query[d] * k[(base + s) * HEAD_SIZE + d];
+        score += query[d] * k[from_k + s * stride + d];
       }
     }
     scores[thread] = score;
@@ -70,7 +75,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     for (var d = thread; d < HEAD_SIZE; d += THREADS) {
       var sum = 0.0;
       for (var i = 0u; i < count; i++) {
-        sum += scores[i] * v[(base + tile + i) * HEAD_SIZE + d];
+        sum += scores[i] * v[from_v + (tile + i) * stride + d];
       }
       mix[d] = mix[d] * shrink + sum;
     }

@@ -7,6 +7,7 @@ struct Params {
   heads: u32,
   head_size: u32,
   context: u32,
+  packed: u32,
   scale: f32,
 }
 
@@ -16,8 +17,8 @@ override CHUNKS: u32 = 2; // of 32 channels, at most 4; the head size is a multi
 @group(0) @binding(0) var<storage, read> qkv: array<vec4f>; // [T, q‖k‖v]
 @group(0) @binding(1) var<storage, read> seq: array<u32>; // [T]
 @group(0) @binding(2) var<storage, read> pos: array<u32>; // [T]
-@group(0) @binding(3) var<storage, read> k: array<vec4f>; // [B, H, S, D]
-@group(0) @binding(4) var<storage, read> v: array<vec4f>; // [B, H, S, D]
+@group(0) @binding(3) var<storage, read> k: array<vec4f>; // [B, H, S, D], or [B, S, q‖k‖v]
+@group(0) @binding(4) var<storage, read> v: array<vec4f>; // [B, H, S, D], or [B, S, q‖k‖v]
 @group(0) @binding(5) var<storage, read_write> y: array<vec4f>; // [T, C]
 @group(0) @binding(6) var<uniform> params: Params;
 
@@ -49,14 +50,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       last++;
     }
     let keys = pos[last] + 1;
-    let base = (sequence * params.heads + head) * params.context;
+    let start = sequence * params.context * width;
+    let cached = start + head * params.context * quads;
+    let from_k = select(cached, 3 * start + width + head * quads, params.packed == 1);
+    let from_v = select(cached, from_k + width, params.packed == 1);
+    let stride = select(quads, 3 * width, params.packed == 1);
     for (var tile = 0u; tile < keys; tile += 32) {
       // Of keys tile + lane, + 8, + 16, + 24. Without a value, Dawn keeps what the last turn left.
       var scores = array<vec4f, 4>();
       for (var d = 0u; d < quads; d++) {
         var keys4: mat4x4f;
         for (var j = 0u; j < 4; j++) {
-          keys4[j] = k[(base + min(tile + 8 * j + lane, keys - 1)) * quads + d];
+          keys4[j] = k[from_k + min(tile + 8 * j + lane, keys - 1) * stride + d];
         }
         for (var r = 0u; r < ROWS; r++) {
           scores[r] += qkv[min(begin + r, end - 1) * 3 * width + head * quads + d] * keys4;
@@ -80,7 +85,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let count = min(32, keys - tile);
       for (var j = 0u; j < count; j++) {
         for (var c = 0u; c < CHUNKS; c++) {
-          let value = v[(base + tile + j) * quads + min(8 * c + lane, quads - 1)];
+          let value = v[from_v + (tile + j) * stride + min(8 * c + lane, quads - 1)];
           for (var r = 0u; r < ROWS; r++) {
             mix[r][c] += subgroupShuffle(scores[r][j / 8], j % 8) * value;
           }

@@ -6,6 +6,7 @@ struct Params {
   heads: u32,
   head_size: u32,
   context: u32,
+  packed: u32,
   scale: f32,
 }
 
@@ -17,8 +18,8 @@ const LOWEST = -3.4e38;
 @group(0) @binding(0) var<storage, read> qkv: array<vec4f>; // [T, q‖k‖v]
 @group(0) @binding(1) var<storage, read> seq: array<u32>; // [T]
 @group(0) @binding(2) var<storage, read> pos: array<u32>; // [T]
-@group(0) @binding(3) var<storage, read> k: array<vec4f>; // [B, H, S, D]
-@group(0) @binding(4) var<storage, read> v: array<vec4f>; // [B, H, S, D]
+@group(0) @binding(3) var<storage, read> k: array<vec4f>; // [B, H, S, D], or [B, S, q‖k‖v]
+@group(0) @binding(4) var<storage, read> v: array<vec4f>; // [B, H, S, D], or [B, S, q‖k‖v]
 @group(0) @binding(5) var<storage, read_write> y: array<vec4f>; // [T, C]
 @group(0) @binding(6) var<uniform> params: Params;
 
@@ -61,13 +62,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       last++;
     }
     let keys = pos[last] + 1;
-    let base = (sequence * params.heads + head) * params.context;
+    let start = sequence * params.context * width;
+    let cached = start + head * params.context * QUADS;
+    let from_k = select(cached, 3 * start + width + head * QUADS, params.packed == 1);
+    let from_v = select(cached, from_k + width, params.packed == 1);
+    let stride = select(QUADS, 3 * width, params.packed == 1);
     for (var tile = 0u; tile < keys; tile += THREADS) {
       workgroupBarrier();
       let s = tile + thread;
       var dots = array<f32, 8>();
       for (var d = 0u; d < params.head_size / 4; d++) {
-        let value = k[(base + min(s, keys - 1)) * QUADS + d];
+        let value = k[from_k + min(s, keys - 1) * stride + d];
         for (var r = 0u; r < ROWS; r++) {
           dots[r] += dot(queries[r * QUADS + d], value);
         }
@@ -104,7 +109,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         mix[i] *= shrinks[min(lane + i * lanes, ROWS - 1)];
       }
       for (var j = 0u; j < count; j++) {
-        let value = v[(base + tile + j) * QUADS + quad];
+        let value = v[from_v + (tile + j) * stride + quad];
         for (var i = 0u; i * lanes < ROWS; i++) {
           mix[i] += scores[min(lane + i * lanes, ROWS - 1) * THREADS + j] * value;
         }

@@ -1,8 +1,8 @@
-/* attention/attention_forward: causal attention of new rows over the cached keys and values. */
+/* attention/attention_forward: causal attention of new rows over the keys and values of a cache, or of the rows themselves. */
 #include "attention_block.h"
 
 typedef struct {
-  uint32_t rows, heads, head_size, context;
+  uint32_t rows, heads, head_size, context, packed;
   float scale;
 } AttentionParams;
 
@@ -14,10 +14,18 @@ enum { FEW = 8, SPLIT = 256 };
 static const uint32_t *sequence(const Step *step) { return step->bind[ATTENTION_SEQ].data; }
 static const uint32_t *position(const Step *step) { return step->bind[ATTENTION_POS].data; }
 
+/* A few rows of a cache; new rows that hold their keys themselves are many. */
+static int is_few(const AttentionParams *p) { return p->rows <= FEW && !p->packed; }
+
+/* Elements of k that one sequence takes. */
+static uint64_t sequence_size(const AttentionParams *p) {
+  return (uint64_t)p->heads * p->context * p->head_size * (p->packed ? 3 : 1);
+}
+
 /* Keys that row t sees; none if its sequence or position is outside the cache. */
 static uint32_t visible(const Step *step, uint32_t t) {
   const AttentionParams *p = (const AttentionParams *)step->params;
-  const uint64_t held = (uint64_t)p->heads * p->context * p->head_size;
+  const uint64_t held = sequence_size(p);
   const uint64_t k = step->bind[ATTENTION_K].count, v = step->bind[ATTENTION_V].count;
   const uint32_t pos = position(step)[t];
   return pos < p->context && (sequence(step)[t] + 1ull) * held <= (k < v ? k : v) ? pos + 1 : 0;
@@ -29,6 +37,15 @@ static size_t cache_of(const Step *step, uint32_t t, uint32_t h) {
   return ((size_t)sequence(step)[t] * p->heads + h) * p->context * p->head_size;
 }
 
+/* Keys (part 1) or values (2) of row t's sequence, in head h. */
+static Rows cached(const Step *step, uint32_t part, uint32_t t, uint32_t h) {
+  const AttentionParams *p = (const AttentionParams *)step->params;
+  const float *data = step->bind[part == 1 ? ATTENTION_K : ATTENTION_V].data;
+  if (!p->packed) return (Rows){data + cache_of(step, t, h), p->head_size};
+  const size_t width = (size_t)p->heads * p->head_size;
+  return (Rows){data + sequence(step)[t] * sequence_size(p) + part * width + (size_t)h * p->head_size, 3 * width};
+}
+
 /* Floats of one partial result: maximum, total, values. */
 static uint32_t partial_floats(const AttentionParams *p) { return PANEL + padded(p->head_size); }
 
@@ -37,11 +54,11 @@ static void attention_plan(const Step *step, Plan *plan) {
   const uint64_t width = (uint64_t)p->heads * p->head_size;
   plan->need[ATTENTION_QKV] = p->rows * 3 * width;
   plan->need[ATTENTION_SEQ] = plan->need[ATTENTION_POS] = p->rows;
-  plan->need[ATTENTION_K] = plan->need[ATTENTION_V] = width * p->context;
+  plan->need[ATTENTION_K] = plan->need[ATTENTION_V] = sequence_size(p);
   plan->need[ATTENTION_Y] = p->rows * width;
   plan->phases = 1;
   plan->each = 4 * block_floats(p->head_size);
-  if (p->rows <= FEW) {
+  if (is_few(p)) {
     plan->phases = 2;
     plan->shared = 64 + 4ull * p->rows * p->heads * ceil_div(p->context, SPLIT) * partial_floats(p);
   }
@@ -49,7 +66,7 @@ static void attention_plan(const Step *step, Plan *plan) {
 
 static uint32_t attention_tiles(const Step *step, uint32_t phase, const Worker *worker) {
   const AttentionParams *p = (const AttentionParams *)step->params;
-  if (p->rows > FEW) return p->heads * ceil_div(p->rows, run_rows(p->rows, p->heads, worker->threads));
+  if (!is_few(p)) return p->heads * ceil_div(p->rows, run_rows(p->rows, p->heads, worker->threads));
   uint32_t *splits = (uint32_t *)worker->shared;
   if (phase == 0) {
     *splits = 1;
@@ -93,7 +110,7 @@ static void join_tile(const Step *step, uint32_t tile, const Worker *worker) {
 
 static void attention_tile(const Step *step, uint32_t phase, uint32_t tile, const Worker *worker) {
   const AttentionParams *p = (const AttentionParams *)step->params;
-  if (p->rows <= FEW) {
+  if (is_few(p)) {
     if (phase == 0) split_tile(step, tile, worker);
     else join_tile(step, tile, worker);
     return;
@@ -105,11 +122,9 @@ static void attention_tile(const Step *step, uint32_t phase, uint32_t tile, cons
   for (uint32_t t = tile / p->heads * run, rows; t < end; t += rows) {
     for (rows = 1; t + rows < end && sequence(step)[t + rows] == sequence(step)[t]; rows++);
     if (!visible(step, t + rows - 1)) continue;
-    const size_t cache = cache_of(step, t, h);
     const Rows q = {(const float *)step->bind[ATTENTION_QKV].data + ((size_t)t * 3 * p->heads + h) * size, 3 * width};
-    const Rows k = {(const float *)step->bind[ATTENTION_K].data + cache, size};
-    const Rows v = {(const float *)step->bind[ATTENTION_V].data + cache, size};
-    attend_block(q, k, v, position(step) + t, rows, size, p->scale, y + (size_t)t * width, width, (float *)worker->own);
+    attend_block(q, cached(step, 1, t, h), cached(step, 2, t, h), position(step) + t, rows, size, p->scale,
+                 y + (size_t)t * width, width, (float *)worker->own);
   }
 }
 

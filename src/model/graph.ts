@@ -154,7 +154,7 @@ export function norm(
 }
 
 /** New rows' keys and values into the cache of a layer, then what they attend to. */
-export function attentionSteps(
+function attentionSteps(
   config: ModelConfig,
   cache: Cache,
   a: Pick<Activations, "qkv" | "seq" | "pos" | "attended">,
@@ -170,7 +170,7 @@ export function attentionSteps(
     {
       kernel: attentionForward,
       bindings: { qkv, seq, pos, k, v, y: a.attended },
-      params: { ...params, scale: 1 / Math.sqrt(size) },
+      params: { ...params, packed: 0, scale: 1 / Math.sqrt(size) },
     },
   ];
 }

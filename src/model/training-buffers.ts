@@ -1,7 +1,6 @@
 /** What training keeps on the device besides the parameters: activations for the way back, gradients on their way, scratch. */
 import { type ModelConfig, moeLayers } from "../checkpoint/config.ts";
 import type { Device, Tensor } from "../device/device.ts";
-import { type Cache, createCache } from "./graph.ts";
 
 /** Sizes and options that shape the graph. */
 export interface TrainingShape {
@@ -59,8 +58,6 @@ export interface TrainingBuffers {
   logits: Tensor;
   /** Rows [at, at + rows) of `final`. */
   blocks: { at: number; rows: number; final: Tensor }[];
-  /** Keys and values, one layer at a time. */
-  cache: Cache;
   /** Final normalised rows, [R, C]. */
   final: Tensor;
   /** After GELU, [R, F]. */
@@ -135,7 +132,6 @@ export function createTrainingBuffers(device: Device, config: ModelConfig, shape
       const [at, size] = [i * block, Math.min(block, rows - i * block)];
       return { at, rows: size, final: device.view(final, at * width, [size, width]) };
     }),
-    cache: createCache(device, { ...config, layers: 1 }, shape.batch, shape.time),
     final,
     h: floats("h", rows, inner),
     dx: floats("dx", rows, width),

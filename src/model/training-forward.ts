@@ -1,6 +1,7 @@
 /** The forward pass of training as steps: what `graph.ts` computes, with everything kept that the way back reads. */
 import { dropoutForward } from "../../kernels/activation/dropout_forward.ts";
 import { geluForward } from "../../kernels/activation/gelu_forward.ts";
+import { attentionForward } from "../../kernels/attention/attention_forward.ts";
 import { crossEntropyBackward } from "../../kernels/loss/cross_entropy_backward.ts";
 import { balanceForward } from "../../kernels/moe/balance_forward.ts";
 import { dropForward } from "../../kernels/moe/drop_forward.ts";
@@ -8,7 +9,7 @@ import { gateForward } from "../../kernels/moe/gate_forward.ts";
 import { orderForward } from "../../kernels/moe/order_forward.ts";
 import type { ModelConfig } from "../checkpoint/config.ts";
 import type { Step, Tensor } from "../device/device.ts";
-import { attentionSteps, norm } from "./graph.ts";
+import { norm } from "./graph.ts";
 import { downSteps, embedSteps, logitsSteps, product, upSteps } from "./products.ts";
 import type { TrainingBuffers } from "./training-buffers.ts";
 import type { LayerWeights, Weights } from "./weights.ts";
@@ -40,7 +41,7 @@ export function layerForward(config: ModelConfig, layer: LayerWeights, a: Traini
   return [
     norm(config, layer.norm1, from, y1, rows),
     product(layer.qkv, y1, qkv, rows),
-    ...attentionSteps(config, a.cache, { ...a, qkv, attended }, 0, rows),
+    attention(config, a, qkv, attended),
     copy(from, mid, rows * config.width),
     ...(branch
       ? [product(layer.out, attended, branch, rows), dropout(config, a, 1 + 2 * index, branch, mid, 1)]
@@ -49,6 +50,17 @@ export function layerForward(config: ModelConfig, layer: LayerWeights, a: Traini
     copy(mid, to, rows * config.width),
     ...(layer.gate ? experts(config, layer, a, index, to) : dense(config, layer, a, index, to)),
   ];
+}
+
+/** Each sequence over its own rows. */
+function attention({ heads, width }: ModelConfig, a: TrainingBuffers, qkv: Tensor, attended: Tensor): Step {
+  const { rows, seq, pos, shape } = a;
+  const size = width / heads;
+  return {
+    kernel: attentionForward,
+    bindings: { qkv, seq, pos, k: qkv, v: qkv, y: attended },
+    params: { rows, heads, head_size: size, context: shape.time, packed: 1, scale: 1 / Math.sqrt(size) },
+  };
 }
 
 function dense(config: ModelConfig, layer: LayerWeights, a: TrainingBuffers, index: number, to: Tensor): Step[] {

@@ -115,7 +115,7 @@ function attentionCase(rows: number, heads: number, size: number, context: numbe
   const cache = [1, heads, context, size];
   return {
     label: `${rows} rows from ${first}`,
-    params: { rows, heads, head_size: size, context, scale: 1 / Math.sqrt(size) },
+    params: { rows, heads, head_size: size, context, packed: 0, scale: 1 / Math.sqrt(size) },
     tensors: {
       qkv: uniform(1, [rows, 3 * heads * size], 4),
       seq: listed(Array<number>(rows).fill(0)),
@@ -128,6 +128,23 @@ function attentionCase(rows: number, heads: number, size: number, context: numbe
 }
 
 test("attention: blocks of rows over many keys", () => agrees(attentionForward, attentionCase(150, 2, 24, 420, 260)));
+
+test("attention: sequences of several blocks over themselves", async () => {
+  const [rows, heads, size, context] = [300, 6, 8, 150];
+  const qkv = uniform(1, [rows, 3 * heads * size], 4);
+  await agrees(attentionForward, {
+    label: "2 × 150",
+    params: { rows, heads, head_size: size, context, packed: 1, scale: 1 / Math.sqrt(size) },
+    tensors: {
+      qkv,
+      seq: listed(Array.from({ length: rows }, (_, t) => Math.floor(t / context))),
+      pos: listed(Array.from({ length: rows }, (_, t) => t % context)),
+      k: { ...qkv },
+      v: { ...qkv },
+      y: uniform(4, [rows, heads * size]),
+    },
+  });
+});
 
 test("attention: one row over keys that are split", () => agrees(attentionForward, attentionCase(1, 3, 40, 900, 899)));
 
