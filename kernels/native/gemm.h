@@ -63,6 +63,7 @@ static const void *gemm_matrix(const Gemm *g, const Block *block) {
 /* Head of the step's shared scratch, followed by the blocks. */
 typedef struct {
   uint32_t blocks, longest, panel_block; /* how many, the most terms of one, panels of a tile of C */
+  uint32_t packs_all;                    /* each tile packs all that it multiplies (gemm_bf16.h) */
 } Blocking;
 
 static inline uint32_t most_blocks(const Gemm *g) {
@@ -76,7 +77,7 @@ static inline uint64_t blocking_bytes(const Gemm *g) { return 64 + lines(most_bl
 static inline int is_large(const Gemm *g) { return (uint64_t)g->rows * g->inner >= 1 << 20; }
 
 /* Lists the blocks of all groups; decides how wide tiles are. */
-static const Blocking *gemm_blocks(const Gemm *g, const Worker *w) {
+static Blocking *gemm_blocks(const Gemm *g, const Worker *w) {
   Blocking *blocking = (Blocking *)w->shared;
   Block *block = blocks_of(w);
   const uint32_t all = g->transpose ? g->inner : g->rows;
@@ -95,7 +96,7 @@ static const Blocking *gemm_blocks(const Gemm *g, const Worker *w) {
   const uint32_t blocks = block - blocks_of(w), enough = (is_large(g) ? 2 : 4) * w->threads;
   uint32_t width = PANEL_BLOCK;
   while (width > PAIR && blocks * ceil_div(ceil_div(g->cols, PANEL), width) < enough) width /= 2;
-  *blocking = (Blocking){blocks, longest, width};
+  *blocking = (Blocking){blocks, longest, width, 0};
   return blocking;
 }
 

@@ -21,6 +21,22 @@ static inline int packs_own(const Gemm *g, const Blocking *blocking) {
   return alone || (!g->transpose && blocking->panel_block >= NEAR_PANELS);
 }
 
+/*
+ * Where A is transposed and a block is all of its rows, tiles pack B too, if A is not to be packed too often for that: what
+ * is packed in phase 0 goes to memory and back, which takes longer.
+ */
+static void pack_together(const Gemm *g, Blocking *blocking, uint32_t threads) {
+  const uint32_t panels = ceil_div(g->cols, PANEL), blocks = max_u32(1, blocking->blocks);
+  const uint32_t parts = blocks > 1 ? ceil_div(2 * threads, blocks) : threads;
+  const uint32_t width = min_u32(PANEL_BLOCK, ceil_div(ceil_div(panels, parts), 2) * 2);
+  if (!g->transpose || g->rows > ROW_BLOCK || ceil_div(panels, width) * g->rows > 2 * g->cols) return;
+  blocking->panel_block = width;
+  blocking->packs_all = 1;
+}
+
+/* Most tiles of a span then, a divisor of those of a SPAN. */
+enum { NEAR_SPAN = 8 };
+
 /* Strips of rows that a tile packs at once: two that are next, or all of a block where they lie side by side. */
 static inline uint32_t own_strips(const Gemm *g) { return g->transpose ? ROW_BLOCK / LINES : 2; }
 
@@ -70,13 +86,16 @@ static void gemm_plan(const Gemm *g, Plan *plan) {
   plan->shared = blocking_bytes(g) + 2 * TILE * (tiles_of_b(g) + tiles_of_a(g));
   if (g->sums) plan->shared += 4 * most_spans(g) * ceil_div(g->cols, PANEL) * PANEL;
   plan->each = 4ull * ROW_BLOCK * TILE_COLS + 2ull * own_strips(g) * LINES * SPAN;
+  if (g->transpose && g->rows <= ROW_BLOCK) plan->each += 2ull * NEAR_SPAN * TERMS * TILE_COLS + 8ull * TILE_COLS;
 }
 
 /* Phase 0 packs a span of PACK_PANELS panels of a block's group, or a span of its rows; phase 1 multiplies. */
 static uint32_t gemm_tiles(const Gemm *g, uint32_t phase, const Worker *w) {
   const uint32_t panels = ceil_div(g->cols, PANEL);
   if (phase == 0) {
-    const Blocking *blocking = gemm_blocks(g, w);
+    Blocking *blocking = gemm_blocks(g, w);
+    pack_together(g, blocking, w->threads);
+    if (blocking->packs_all) return 0;
     return blocking->blocks * ceil_div(blocking->longest, SPAN) * (ceil_div(panels, PACK_PANELS) + !packs_own(g, blocking));
   }
   const Blocking *blocking = (const Blocking *)w->shared;
@@ -196,24 +215,46 @@ static void finish_sums(const Step *step, const Gemm *g, const Block *block, uin
   g->finish(step, block->group, g->rows, col, cols, total);
 }
 
+/* Terms [k0, k1) of panels [first, last) of rows that lie side by side; sums[PANEL] of each += its terms. */
+static void pack_own_b(const Gemm *g, const Block *block, uint32_t first, uint32_t last, uint32_t k0, uint32_t k1,
+                       uint16_t *packed, size_t pitch, float *sums) {
+  Lines strips[PANEL_BLOCK];
+  for (uint32_t p = first; p < last; p++) strips[p - first] = lines_of_b(g, block, p);
+  pack_strips(strips, 0, last - first, last - first, k0, k1, 1, 1, packed, pitch, (vf *)sums, F32);
+}
+
+/* to[n] += from, which is 0 then. */
+static void move_sums(float *to, float *from, uint32_t n) {
+  for (uint32_t i = 0; i < n; i += VW) {
+    store(to + i, load(to + i) + load(from + i));
+    store(from + i, (vf){0});
+  }
+}
+
 /* Two strips of rows at a time go through all panels of the tile; after the last span they are finished. */
 static void gemm_multiply(const Step *step, const Gemm *g, uint32_t tile, const Worker *w) {
   const Blocking *blocking = (const Blocking *)w->shared;
   const uint32_t index = tile % blocking->blocks, first = tile / blocking->blocks * blocking->panel_block;
   const Block block = blocks_of(w)[index];
   const uint32_t panels = min_u32(ceil_div(g->cols, PANEL) - first, blocking->panel_block), width = panels * PANEL;
+  const int all = blocking->packs_all, packs = all || packs_own(g, blocking);
   const uint32_t tiles = ceil_div(block.inner, TERMS), long_span = SPAN_ELEMENTS / width / TERMS;
-  const uint32_t most = min_u32(SPAN / TERMS, max_u32(1, long_span)), spans = max_u32(1, ceil_div(tiles, most));
+  const uint32_t most = all ? NEAR_SPAN : min_u32(SPAN / TERMS, max_u32(1, long_span));
+  const uint32_t spans = max_u32(1, ceil_div(tiles, most));
   const size_t line = (size_t)tiles * TILE;
-  const uint16_t *b = packed_b(w, g, &block) + first * line;
   float *c = (float *)w->own;
-  uint16_t *own = (uint16_t *)(c + ROW_BLOCK * TILE_COLS);
-  const int packs = packs_own(g, blocking);
+  uint16_t *own = (uint16_t *)(c + ROW_BLOCK * TILE_COLS), *own_b = own + own_strips(g) * LINES * SPAN;
+  float *sums = (float *)(own_b + NEAR_SPAN * TERMS * TILE_COLS), *totals = sums + TILE_COLS;
+  if (all) memset(sums, 0, 8 * TILE_COLS);
   Lines strips[ROW_BLOCK / LINES];
   const uint32_t count = packs ? strips_of(g, &block, strips) : ceil_div(block.rows, LINES);
   tiles_begin();
   for (uint32_t span = 0; span < spans; span++) {
     const uint32_t k0 = span * most, n = min_u32(most, tiles - k0);
+    const size_t b_step = all ? n * TILE : line;
+    const uint16_t *b = all ? own_b : packed_b(w, g, &block) + first * line + k0 * TILE;
+    if (all) pack_own_b(g, &block, first, first + panels, k0 * TERMS, (k0 + n) * TERMS, own_b, b_step, sums);
+    if (all && (k0 + n) * TERMS % SPAN == 0) move_sums(totals, sums, width);
     for (uint32_t i = 0; i < count; i += 2) {
       const uint32_t high = min_u32(2, count - i), held = i % own_strips(g);
       const size_t a_step = packs ? n * TILE : line;
@@ -225,14 +266,20 @@ static void gemm_multiply(const Step *step, const Gemm *g, uint32_t tile, const 
         float *to = spans > 1 ? c + i * LINES * width + near * PANEL : c;
         const uint32_t pitch = spans > 1 ? width : NEAR_PANELS * PANEL;
         for (uint32_t p = near; p < end; p += 2)
-          multiply_tiles(high, min_u32(2, end - p), a, a_step, b + p * line + k0 * TILE, line, n,
+          multiply_tiles(high, min_u32(2, end - p), a, a_step, b + p * b_step, b_step, n,
                          to + (p - near) * PANEL, pitch, span > 0);
         if (span + 1 == spans) finish_strips(step, g, &block, i * LINES, first + near, first + end, to, pitch);
       }
     }
   }
   tiles_end();
-  if (g->sums && block.row == 0) finish_sums(step, g, &block, first, first + panels, w);
+  if (!g->sums || block.row) return;
+  if (!all) {
+    finish_sums(step, g, &block, first, first + panels, w);
+    return;
+  }
+  move_sums(totals, sums, width);
+  g->finish(step, block.group, g->rows, first * PANEL, min_u32(g->cols - first * PANEL, width), totals);
 }
 
 static void gemm_tile(const Step *step, const Gemm *g, uint32_t phase, uint32_t tile, const Worker *w) {
