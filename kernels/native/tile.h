@@ -89,6 +89,7 @@ INLINE void pack_tile(const Lines *from, uint32_t k, const int side, const int o
   __m512i r[LINES];
   const uint32_t n = from->terms - k;
   if (side) {
+    UNROLL
     for (uint32_t i = 0; i < LINES; i++) {
       const size_t at = from->line[0] + (k + 2 * i) * from->step;
       const vf even = load_live(from->data, at, 2 * i < n ? from->live : 0, type);
@@ -98,6 +99,7 @@ INLINE void pack_tile(const Lines *from, uint32_t k, const int side, const int o
     }
   } else {
     const size_t at = k / VW * from->step;
+    UNROLL
     for (uint32_t i = 0; i < LINES; i++) {
       const uint32_t live = i < from->live ? n : 0;
       const vf low = load_live(from->data, from->line[i] + at, live, type);
@@ -106,6 +108,7 @@ INLINE void pack_tile(const Lines *from, uint32_t k, const int side, const int o
     }
   }
   if (side != of_b) turn_pairs(r);
+  UNROLL
   for (uint32_t i = 0; i < LINES; i++) _mm512_store_si512(tile + i * TERMS, r[i]);
 }
 
