@@ -196,7 +196,7 @@ describe("misuse", () => {
   };
 
   test.each([
-    [["--resume", "whole", "--lr", "0.5"], 2, "--lr 0.5 contradicts the run's 0.003"],
+    [["--resume", "whole", "--lr", "0.5"], 2, "--lr 0.5 contradicts the run's 0.005"],
     [["--resume", "whole", "--width", "8", "--dry-run"], 0, ""],
     [["--resume", "whole", "--preset", "mini"], 2, "--preset is settled when a run begins"],
     [["--resume", "whole", join(corpus, "swa.txt")], 3, "the data is not what whole began with"],

@@ -1,6 +1,6 @@
-/** Generation with the built-in model: what ends a text, what events carry, and the same bytes every time. */
+/** Generation with a trained model: what ends a text, what events carry, and the same bytes every time. */
 import { afterAll, expect, test } from "bun:test";
-import { embeddedModel } from "../../src/base/embedded.ts";
+import { join } from "node:path";
 import { openDevice } from "../../src/device/choose.ts";
 import { type GenerateRequest, generate, type TokenEvent } from "../../src/generate/generate.ts";
 import { loadModel, openSource } from "../../src/model/open.ts";
@@ -8,7 +8,7 @@ import { greedy, type Sampling, Session } from "../../src/model/session.ts";
 
 const { device } = await openDevice("cpu");
 afterAll(() => device.close());
-const model = loadModel(device, openSource(embeddedModel()!));
+const model = loadModel(device, openSource(join(import.meta.dir, "../../../shared/fixtures/udhr-lola")));
 const { tokenizer } = model;
 const prompt = tokenizer.encode("All human beings are born");
 const free: Sampling = { ...greedy, temperature: 1, topP: 0.95, seed: 11n };
@@ -99,7 +99,7 @@ test("a character cut off by the end becomes U+FFFD there, and only there", asyn
 for (const engine of ["cpu", "software"] as const)
   test(`the same seed gives the same text ten times on ${engine}`, async () => {
     const own = (await openDevice(engine)).device;
-    const session = loadModel(own, openSource(embeddedModel()!)).session();
+    const session = loadModel(own, openSource(join(import.meta.dir, "../../../shared/fixtures/udhr-lola"))).session();
     const texts = new Set<string>();
     for (let i = 0; i < 10; i++) {
       session.rewind();
