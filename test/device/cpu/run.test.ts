@@ -20,7 +20,15 @@ const config: ModelConfig = {
 };
 
 function session(on: Device): Session {
-  return new Session(on, config, loadWeights(on, config, randomWeights(config, () => "f32")));
+  return new Session(
+    on,
+    config,
+    loadWeights(
+      on,
+      config,
+      randomWeights(config, () => "f32"),
+    ),
+  );
 }
 
 /** A product of random matrices, repeated. */
