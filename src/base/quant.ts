@@ -85,7 +85,7 @@ const searches = { 4: 21, 8: 1 } as const;
 
 /**
  * Scale, minimum and codes of one group, by weighted least squares over several grids. Every operation is rounded to f32, in
- * the order of the rows, so that all engines find the same bytes.
+ * the order of the rows, so that the CPU engine and a GPU that divides exactly find the same bytes.
  * @param importance of each value's error, ≥ 0
  */
 export function quantizeGroup(

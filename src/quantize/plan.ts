@@ -8,7 +8,7 @@ import { type WeightKind, weightKind, weightKinds } from "../checkpoint/quantize
 import type { ModelSource } from "../checkpoint/source.ts";
 import { type TensorInfo, type TensorType, tensorBytes } from "../checkpoint/tensor.ts";
 
-/** The type of each kind of matrices; all other tensors keep their own. */
+/** The type of each kind of matrices; gates are f32, all other tensors keep their own. */
 export type QuantChoice = Record<WeightKind, TensorType>;
 
 /** The tensors of the new file, in its order. */
@@ -34,7 +34,7 @@ export function presetChoice(preset: QuantPreset, group: Group = 64): QuantChoic
 export function planFor(source: ModelSource, choice: QuantChoice): Plan {
   return inOrder(source).map(({ name, type: stored, shape }) => {
     const kind = weightKind(name);
-    const type = kind ? choice[kind] : stored;
+    const type = kind ? choice[kind] : name.endsWith(".gate.weight") ? "f32" : stored;
     return { name, type, shape, bytes: tensorBytes(name, type, shape) };
   });
 }

@@ -20,5 +20,8 @@ test("languages are chosen by code, and an unknown one is refused with those the
   expect(eng).toMatchObject({ language: "eng" });
   expect(eng!.text).toContain("All human beings are born free and equal in dignity and rights.");
   expect(swa!.text).toStartWith("Kwa kuwa kukiri heshima");
-  await expect(declaration(["eng", "xxx"])).rejects.toMatchObject({ kind: "usage", hint: expect.stringContaining("swa") });
+  await expect(declaration(["eng", "xxx"])).rejects.toMatchObject({
+    kind: "usage",
+    hint: expect.stringContaining("swa"),
+  });
 });

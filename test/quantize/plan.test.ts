@@ -27,14 +27,21 @@ const source = madeModel();
 const typesOf = (plan: Plan, kind: WeightKind | undefined) =>
   [...new Set(plan.filter(({ name }) => weightKind(name) === kind).map(({ type }) => type))].sort();
 
-test("presets by kind; gates, norms, biases and positions keep their type", () => {
+test("presets by kind; gates are f32, norms, biases and positions keep their type", () => {
   const types = (plan: Plan) => weightKinds.map((kind) => typesOf(plan, kind).join());
   expect(types(planFor(source, presetChoice("q8")))).toEqual(["q8_64", "q8_64", "q8_64", "q8_64"]);
   expect(types(planFor(source, presetChoice("q4", 32)))).toEqual(["q4_32", "q4_32", "q4_32", "q8_32"]);
   expect(types(planFor(source, presetChoice("mixed", 128)))).toEqual(["q4_128", "q8_128", "q8_128", "q8_128"]);
   const plan = planFor(madeModel(oddConfig, "bf16"), { ...presetChoice("q4"), attention: "f32" });
   expect(typesOf(plan, "attention")).toEqual(["f32"]);
-  expect(typesOf(plan, undefined)).toEqual(["bf16"]);
+  const gate = ({ name }: Plan[number]) => name.endsWith("gate.weight");
+  expect(plan.filter(gate).map(({ type }) => type)).toEqual(["f32", "f32"]);
+  expect(
+    typesOf(
+      plan.filter((tensor) => !gate(tensor)),
+      undefined,
+    ),
+  ).toEqual(["bf16"]);
   expect(plan.filter(({ name }) => weightKind(name)).length).toBe(1 + 4 * 2 + 2 * 2 + 2 * 3 * 2);
 });
 
