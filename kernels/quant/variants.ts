@@ -1,6 +1,6 @@
 /** WGSL variants of the products with quantized matrices. */
 import { ceilDiv, type GpuTraits, type Variant } from "../kernel.ts";
-import { broadcasts, hasTiles, inHalf } from "../matmul/matmul_variants.ts";
+import { blockRows, broadcasts, hasTiles, inHalf } from "../matmul/matmul_variants.ts";
 import { tiles } from "../moe/group_variants.ts";
 import down from "./down_forward.wgsl" with { type: "text" };
 import downSubgroup from "./down_forward_subgroup.wgsl" with { type: "text" };
@@ -11,6 +11,7 @@ import logits from "./logits_forward.wgsl" with { type: "text" };
 import logitsRow from "./logits_forward_row.wgsl" with { type: "text" };
 import logitsTile from "./logits_forward_tile.wgsl" with { type: "text" };
 import matmul from "./matmul_forward.wgsl" with { type: "text" };
+import matmulBlock from "./matmul_forward_block.wgsl" with { type: "text" };
 import matmulRow from "./matmul_forward_row.wgsl" with { type: "text" };
 import matmulSubgroup from "./matmul_forward_subgroup.wgsl" with { type: "text" };
 import matmulTile from "./matmul_forward_tile.wgsl" with { type: "text" };
@@ -67,6 +68,13 @@ const matmulTiled: Variant<"rows" | "inner" | "cols" | Quant> = {
 export const matmulVariants: readonly Variant<"rows" | "inner" | "cols" | Quant>[] = [
   rows("row", matmulRow, manyRows - 1),
   inHalf(matmulTiled),
+  {
+    name: "block",
+    code: matmulBlock,
+    fits: (gpu, p) => broadcasts(gpu) && isWhole(p) && 2 * p.rows >= blockRows,
+    constants,
+    grid: (p) => [ceilDiv(p.cols, 32), ceilDiv(p.rows, blockRows), 1],
+  },
   {
     name: "subgroup",
     code: matmulSubgroup,
