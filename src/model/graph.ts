@@ -55,16 +55,22 @@ export interface Activations {
   /** u32 and f32 [MoE layers, R]: each row's expert and its probability. */
   expert: Tensor;
   prob: Tensor;
-  /** Scratch, u32: [R], [E + 1]. */
+  /** u32 [MoE layers, R]: which matrices of the experts' are a row's: its expert's number, or that one's slot in a pool of P. */
+  place: Tensor;
+  places: number;
+  /** Scratch, u32: [R], [P + 1]. */
   order: Tensor;
   start: Tensor;
 }
 
-export function createActivations(device: Device, config: ModelConfig, capacity: number): Activations {
+/** @param slots of the pool that holds experts, where they take turns */
+export function createActivations(device: Device, config: ModelConfig, capacity: number, slots?: number): Activations {
   const { width, inner, experts } = config;
+  const places = slots ?? experts;
   const routed = Math.max(1, moeLayers(config).length) * capacity;
   const floats = (label: string, ...shape: number[]) => device.tensor({ label, shape, type: "f32" });
   const words = (label: string, ...shape: number[]) => device.tensor({ label, shape, type: "u32" });
+  const expert = words("expert", routed);
   return {
     capacity,
     token: words("token", capacity),
@@ -75,15 +81,19 @@ export function createActivations(device: Device, config: ModelConfig, capacity:
     qkv: floats("qkv", capacity, 3 * width),
     attended: floats("attended", capacity, width),
     h: floats("h", capacity, inner),
-    expert: words("expert", routed),
+    expert,
     prob: floats("prob", routed),
+    place: slots === undefined ? expert : words("slots of experts", routed),
+    places,
     order: words("order", capacity),
-    start: words("start", experts + 1),
+    start: words("start", places + 1),
   };
 }
 
 /** Tokens in, residual stream out: embedding and all layers, for `rows` rows. */
 export function body(config: ModelConfig, weights: Weights, cache: Cache, a: Activations, rows: Scalar): Step[] {
+  if ((weights.pool === undefined) !== (a.place === a.expert))
+    throw new Error("experts in a pool, or rows that ask for one");
   const layers = weights.layers.flatMap((layer, i) => [
     norm(config, layer.norm1, a.x, a.y, rows),
     product(layer.qkv, a.y, a.qkv, rows),
@@ -183,7 +193,7 @@ function dense(layer: LayerWeights, a: Activations, rows: Scalar): Step[] {
 function experts(config: ModelConfig, layer: LayerWeights, a: Activations, moeIndex: number, rows: Scalar): Step[] {
   const { width, experts: count } = config;
   const at = moeIndex * a.capacity;
-  const { y, h, x, expert, prob, order, start } = a;
+  const { y, h, x, expert, prob, place, places, order, start } = a;
   const route: Step = {
     kernel: routeForward,
     bindings: { x: y, gate: layer.gate!, expert, prob },
@@ -192,12 +202,12 @@ function experts(config: ModelConfig, layer: LayerWeights, a: Activations, moeIn
   if (a.capacity < groupedRows)
     return [
       route,
-      ...upRowSteps(layer.up, { x: y, expert, h }, rows, at),
-      ...downRowSteps(layer.down, { h, expert, prob, y: x }, rows, at),
+      ...upRowSteps(layer.up, { x: y, expert: place, h }, rows, at),
+      ...downRowSteps(layer.down, { h, expert: place, prob, y: x }, rows, at),
     ];
   return [
     route,
-    { kernel: orderForward, bindings: { expert, order, start }, params: { rows, experts: count, at } },
+    { kernel: orderForward, bindings: { expert: place, order, start }, params: { rows, experts: places, at } },
     ...upSteps(layer.up, { x: y, order, start, h }, rows, 1),
     ...downSteps(layer.down, { h, order, start, prob, y: x }, rows, at),
   ];

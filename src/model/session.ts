@@ -4,6 +4,7 @@ import { seedWords } from "../base/random.ts";
 import { type ModelConfig, moeLayers } from "../checkpoint/config.ts";
 import type { Device, Program, Tensor } from "../device/device.ts";
 import { type Activations, body, type Cache, createActivations, createCache, draw, head } from "./graph.ts";
+import { Offload, type Runner } from "./offload.ts";
 import type { Weights } from "./weights.ts";
 
 /** How the next token is drawn; Hugging Face's names and order of filters. */
@@ -61,6 +62,8 @@ export class Session {
   /** Rows of one prefill run, at most. */
   readonly chunk: number;
   private readonly allowed: number;
+  /** The device, or what stops between its programs to bring experts. */
+  private readonly runner: Runner;
   private readonly cache: Cache;
   private readonly wide: Activations;
   private readonly single: Activations;
@@ -83,8 +86,9 @@ export class Session {
     this.chunk = Math.min(options.chunk ?? 512, this.context);
     this.allowed = Math.min(options.allowed ?? config.vocabulary, config.vocabulary);
     this.cache = createCache(device, config, 1, this.context);
-    this.wide = createActivations(device, config, this.chunk);
-    this.single = createActivations(device, config, 1);
+    this.runner = weights.pool ? new Offload(device, weights.pool) : device;
+    this.wide = createActivations(device, config, this.chunk, weights.pool?.slots);
+    this.single = createActivations(device, config, 1, weights.pool?.slots);
     this.logits = device.tensor({ label: "logits", shape: [1, config.vocabulary], type: "f32" });
     this.seen = device.tensor({ label: "seen", shape: [1, config.vocabulary], type: "u32" });
     this.logprob = device.tensor({ label: "logprob", shape: [1], type: "f32" });
@@ -92,13 +96,13 @@ export class Session {
     const wide = body(config, weights, this.cache, this.wide, "rows");
     const maxima = { rows: this.chunk, last: this.chunk - 1 };
     const filters = { allowed: this.allowed, ...samplingValues(greedy, 0) };
-    this.fill = device.program("fill", wide, maxima);
-    this.prompt = device.program(
+    this.fill = this.runner.program("fill", wide, maxima);
+    this.prompt = this.runner.program(
       "prompt",
       [...wide, ...head(config, weights, this.wide, this.logits, 1, "last"), draw(config, out, this.single, 1)],
       { ...maxima, ...filters },
     );
-    this.decode = device.program(
+    this.decode = this.runner.program(
       "decode",
       [
         ...body(config, weights, this.cache, this.single, 1),
@@ -157,7 +161,7 @@ export class Session {
       this.input(ids, from, rows);
       const values = { ...this.values, rows, last: rows - 1 };
       if (from + rows < ids.length) {
-        await this.device.run(this.fill, values, signalOf(options));
+        await this.runner.run(this.fill, values, signalOf(options));
         continue;
       }
       // The drawn token's position, less one: the draw itself adds it.
@@ -193,7 +197,7 @@ export class Session {
       const rows = Math.min(step, ids.length - from);
       this.input(ids, from, rows);
       const read = [logits, this.wide.expert, this.wide.prob];
-      const [z, e, p] = await this.device.run(program, { rows }, { read, ...(signal && { signal }) });
+      const [z, e, p] = await this.runner.run(program, { rows }, { read, ...(signal && { signal }) });
       result.logits.set(floats(z!).subarray(0, rows * vocabulary), from * vocabulary);
       for (let j = 0; j < layers; j++) {
         const at = j * this.wide.capacity;
@@ -212,7 +216,7 @@ export class Session {
       ...body(this.config, this.weights, this.cache, this.wide, "rows"),
       ...head(this.config, this.weights, this.wide, logits, "rows", 0),
     ];
-    return { program: this.device.program("score", steps, { rows }), logits };
+    return { program: this.runner.program("score", steps, { rows }), logits };
   }
 
   /** @param room tokens that must still fit after `ids` */
@@ -249,7 +253,7 @@ export class Session {
     options: { logits?: boolean; signal?: AbortSignal },
   ): Promise<Drawn> {
     const read = [this.single.token, this.logprob, fed.expert, ...(options.logits ? [this.logits] : [])];
-    const [token, logprob, experts, logits] = await this.device.run(program, values, { read, ...signalOf(options) });
+    const [token, logprob, experts, logits] = await this.runner.run(program, values, { read, ...signalOf(options) });
     const log = floats(logprob!)[0]!;
     if (!Number.isFinite(log))
       throw new LolaError(

@@ -5,6 +5,7 @@ import { isMoe, type ModelConfig } from "../checkpoint/config.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import type { TensorType } from "../checkpoint/tensor.ts";
 import { type Device, elements, type Part, storageBytes, type Tensor } from "../device/device.ts";
+import type { ExpertPool } from "./offload-pool.ts";
 
 /** A part of a matrix or table; quantized ones are u32 words. */
 export interface MatrixPart extends Part {
@@ -48,6 +49,8 @@ export interface Weights {
   wpe: Tensor;
   layers: LayerWeights[];
   norm: Norm;
+  /** Where experts take turns on the device: its slots stand for them in every MoE layer. */
+  pool?: ExpertPool;
 }
 
 /** The part of a model source that holds weights. */
@@ -69,10 +72,11 @@ export interface PlacedWeights {
 /**
  * Allocates and fills every weight of a model.
  * Matrices and tables keep their stored type; biases, norms and gates become f32.
+ * @param pool brings experts when they are wanted; else all are loaded
  * @throws LolaError "device" when the device has no room
  */
-export function loadWeights(device: Device, config: ModelConfig, source: WeightSource): Weights {
-  const { weights, places } = placeWeights(device, config, (name) => source.tensors.get(name)!.type);
+export function loadWeights(device: Device, config: ModelConfig, source: WeightSource, pool?: ExpertPool): Weights {
+  const { weights, places } = placeWeights(device, config, (name) => source.tensors.get(name)!.type, pool);
   for (const place of places) fillWeight(device, source, place);
   return weights;
 }
@@ -80,9 +84,15 @@ export function loadWeights(device: Device, config: ModelConfig, source: WeightS
 /**
  * Allocates every weight of a model, zeros.
  * @param typeOf the type of a stored tensor, by name
+ * @param pool has places for experts already; else each gets its own
  * @throws LolaError "device" when the device has no room
  */
-export function placeWeights(device: Device, config: ModelConfig, typeOf: (name: string) => TensorType): PlacedWeights {
+export function placeWeights(
+  device: Device,
+  config: ModelConfig,
+  typeOf: (name: string) => TensorType,
+  pool?: ExpertPool,
+): PlacedWeights {
   const { width, inner, experts, vocabulary, context } = config;
   const places: Placement[] = [];
 
@@ -153,8 +163,8 @@ export function placeWeights(device: Device, config: ModelConfig, typeOf: (name:
       out: affine([`${at}.attn.c_proj`], width, width),
       norm2: norm(`${at}.ln_2`),
       ...(isMoe(i) && { gate: vector([`${at}.moe.gate.weight`], [experts, width]) }),
-      up: affine(ff("c_fc"), width, inner),
-      down: affine(ff("c_proj"), inner, width),
+      up: pool && isMoe(i) ? pool.up : affine(ff("c_fc"), width, inner),
+      down: pool && isMoe(i) ? pool.down : affine(ff("c_proj"), inner, width),
     };
   };
 
@@ -163,6 +173,7 @@ export function placeWeights(device: Device, config: ModelConfig, typeOf: (name:
     wpe: table("wpe.weight", [context, width]),
     layers: Array.from({ length: config.layers }, (_, i) => layer(i)),
     norm: norm("ln_f"),
+    ...(pool && { pool }),
   };
   return { weights, places };
 }
