@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* Kernels read whole vectors, so up to this many bytes past the end of a tensor. */
 enum { SLACK = 256 };
@@ -32,6 +34,25 @@ EXPORT void lola_free(void *p, uint64_t bytes) {
   bytes = lines(bytes) + SLACK;
   if (bytes < HUGE_PAGE) free(p);
   else munmap(p, (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+}
+
+/* Bytes between the beginning of a page and p. */
+static uint64_t in_page(uint64_t p) { return p % (uint64_t)sysconf(_SC_PAGESIZE); }
+
+/* Bytes of an open file from `offset` on; what is written to them stays in memory. Null where the system cannot map it, and
+   where the file ends before kernels stop reading. */
+EXPORT void *lola_map(int32_t file, uint64_t offset, uint64_t bytes) {
+  struct stat status;
+  if (fstat(file, &status) || (uint64_t)status.st_size < offset + bytes + SLACK) return 0;
+  const uint64_t before = in_page(offset);
+  char *p = mmap(0, before + bytes + SLACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file, offset - before);
+  return p == MAP_FAILED ? 0 : p + before;
+}
+
+/* `bytes`: as given to lola_map. */
+EXPORT void lola_unmap(char *p, uint64_t bytes) {
+  const uint64_t before = in_page((uintptr_t)p);
+  munmap(p - before, before + bytes + SLACK);
 }
 
 EXPORT void lola_copy(void *to, const void *from, uint64_t bytes) { memcpy(to, from, bytes); }

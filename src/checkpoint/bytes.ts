@@ -9,6 +9,8 @@ export interface ByteSource {
   /** What messages call it. */
   readonly label: string;
   readonly size: number;
+  /** Descriptor of the open file, to map it by; none of bytes in memory. */
+  readonly file?: number;
   /** A reader with a buffer of its own; it throws DataError "file.truncated" beyond the end. */
   reader(): Reader;
   close(): void;
@@ -48,6 +50,7 @@ export function fileBytes(path: string): ByteSource {
   return {
     label: path,
     size,
+    file,
     reader() {
       let buffer = new Uint8Array(0);
       return (offset, length) => {

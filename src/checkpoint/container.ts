@@ -2,7 +2,6 @@
 import type { Output } from "../base/atomic.ts";
 import { DataError } from "../base/errors.ts";
 import { Sha256, xxh64 } from "../base/hash.ts";
-import { isQuantType } from "../base/quant.ts";
 import type { ByteSource, Reader } from "./bytes.ts";
 import { type Chunk, ChunkCoder, padded, writtenChunk } from "./chunk.ts";
 import {
@@ -14,6 +13,7 @@ import {
   readContents,
   type StoredTensor,
 } from "./header.ts";
+import type { Extent } from "./source.ts";
 import { checkName, type TensorInfo, type TensorStream, tensorBytes } from "./tensor.ts";
 
 export interface Container extends Contents {
@@ -23,6 +23,8 @@ export interface Container extends Contents {
    * @throws DataError "chunk.…" or "file.padding"
    */
   read(name: string): Generator<Uint8Array>;
+  /** Where a tensor's content lies in one piece, unchecked. */
+  extent(name: string): Extent | undefined;
   close(): void;
 }
 
@@ -32,7 +34,8 @@ export function openContainer(source: ByteSource): Container {
     const contents = readContents(source);
     const idle: Workspace[] = [];
     const read = (name: string) => readTensor(source, contents.tensors.get(name), name, idle);
-    return { ...contents, read, close: () => source.close() };
+    const extent = (name: string) => extentOf(source, contents.tensors.get(name));
+    return { ...contents, read, extent, close: () => source.close() };
   } catch (error) {
     source.close();
     throw error;
@@ -67,13 +70,17 @@ function* readTensor(
   }
 }
 
+/** Raw chunks follow one another without gaps, since all but the last are whole multiples of the alignment. */
+function extentOf({ file }: ByteSource, tensor: StoredTensor | undefined): Extent | undefined {
+  const [first] = tensor?.chunks ?? [];
+  if (file === undefined || !first || tensor!.chunks.some(({ codec }) => codec !== "raw")) return undefined;
+  return { file, offset: first.offset };
+}
+
 export interface WriteOptions {
   /** `raw` leaves chunks as they are, so that a tensor's content lies in one piece and can be mapped. Default `zstd`. */
   store?: "zstd" | "raw";
 }
-
-/** Quantized weights that zstd would make smaller by less than 3 % are left as they are: to be mapped is worth more. */
-const worthwhile = 0.97;
 
 /**
  * Writes a container in one pass, holding a few chunks in memory.
@@ -97,13 +104,10 @@ export async function writeContainer(
     const bytes = tensorBytes(name, type, shape);
     const chunks: Chunk[] = [];
     const content = new Sha256();
-    let asIs = options.store === "raw";
     const flush = (raw: Uint8Array) => {
       content.update(raw);
-      const packed = asIs ? undefined : coder.pack(raw, planeWidth({ type }));
-      // The first chunk speaks for the tensor.
-      if (packed && isQuantType(type) && chunks.length === 0) asIs = packed.stored.length > worthwhile * raw.length;
-      const { codec, stored } = packed && !asIs ? packed : { codec: "raw" as const, stored: raw };
+      const asIs = { codec: "raw" as const, stored: raw };
+      const { codec, stored } = options.store === "raw" ? asIs : coder.pack(raw, planeWidth({ type }));
       chunks.push({ codec, offset: output.length, stored: stored.length, raw: raw.length, hash: xxh64(stored) });
       output.write(stored);
       output.write(new Uint8Array(padded(stored.length) - stored.length));

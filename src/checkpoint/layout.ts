@@ -4,7 +4,7 @@ import { isMoe, type ModelConfig, moeLayers } from "./config.ts";
 import type { TensorInfo } from "./tensor.ts";
 
 /**
- * Names and shapes of all tensors in file order. Names are those of the published layout without `transformer.`;
+ * Names and shapes of all tensors. Names are those of the published layout without `transformer.`;
  * matrices are input-major ([in, out]) except the gate ([experts, width]).
  */
 export function expectedTensors(config: ModelConfig): Map<string, number[]> {
@@ -86,7 +86,11 @@ export function checkTensors(config: ModelConfig, found: ReadonlyMap<string, Ten
   }
 }
 
-/** A model's tensors in the order of `expectedTensors`. */
+/**
+ * A model's tensors in the order of files: that of `expectedTensors`, but equal parts of all experts of a layer follow one another,
+ * so that they can be mapped as one tensor.
+ */
 export function inOrder(model: { config: ModelConfig; tensors: ReadonlyMap<string, TensorInfo> }): TensorInfo[] {
-  return Array.from(expectedTensors(model.config).keys(), (name) => model.tensors.get(name)!);
+  const parts = Map.groupBy(expectedTensors(model.config).keys(), (name) => name.replace(/(?<=\.experts\.)\d+/, ""));
+  return [...parts.values()].flat().map((name) => model.tensors.get(name)!);
 }

@@ -55,6 +55,7 @@ export function openLola(source: ByteSource): LolaFile {
         (name) => `ignored the optional feature ${JSON.stringify(name)}, which this version does not know`,
       ),
       read: container.read,
+      extent: container.extent,
       get identity() {
         return (identity ??= identityOf(config, meta.tokenizer, tensors.values()));
       },

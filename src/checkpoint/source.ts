@@ -16,6 +16,14 @@ export interface Provenance {
   notes: string[];
 }
 
+/** A tensor's content as it lies in an open file. */
+export interface Extent {
+  /** Its descriptor; a mapping made by it outlives the source. */
+  file: number;
+  /** A multiple of 256. */
+  offset: number;
+}
+
 export interface ModelSource {
   /** What messages call it: a path, or a name for bytes in memory. */
   readonly label: string;
@@ -34,6 +42,8 @@ export interface ModelSource {
    * @throws DataError if the file is damaged
    */
   read(name: string): Iterable<Uint8Array>;
+  /** Where a tensor's content lies in one piece, unchecked; undefined where it is compressed, or in memory. */
+  extent?(name: string): Extent | undefined;
   /** Content hash, 64 hex digits: same config, tokenizer and weights, same identity. Reads a folder's weights on first use. */
   readonly identity: string;
   close(): void;

@@ -57,9 +57,10 @@ type Save = (
 const saveFile: Save = async (path, config, weights, { force, type }, progress) => {
   if (existsSync(path) && !force)
     throw new LolaError("usage", `${path} exists`, "--force to replace it, or another -o FILE");
+  const { inOrder } = await import("../checkpoint/layout.ts");
   const { saveLola } = await import("../checkpoint/lola-file.ts");
   async function* tensors(): AsyncGenerator<TensorStream> {
-    for (const { name, type, shape, bytes } of weights.tensors.values()) {
+    for (const { name, type, shape, bytes } of inOrder({ config, tensors: weights.tensors })) {
       // Signals are heard between tensors.
       await new Promise(setImmediate);
       progress(name, bytes);

@@ -9,7 +9,13 @@ const kind = (doc: string) =>
 
 export const quantizeFlags = {
   output: { type: "text", value: "FILE", short: "o", doc: "file to write", complete: "file" },
-  store: { type: "choice", value: "HOW", choices: ["zstd", "raw"], default: "zstd", doc: "compressed, or as it is" },
+  store: {
+    type: "choice",
+    value: "HOW",
+    choices: ["raw", "zstd"],
+    default: "raw",
+    doc: "as it is, to be mapped, or compressed",
+  },
   force: { type: "flag", doc: "replace the file if it exists" },
   type: {
     type: "choice",

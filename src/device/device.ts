@@ -75,6 +75,13 @@ export interface Device {
   /** Zero-filled. @throws LolaError "device" when it does not fit, with the numbers. */
   tensor(spec: TensorSpec): Tensor;
 
+  /**
+   * A tensor of rows whose contents are those of an open file from byte `offset` on, mapped, not read: the file must not change.
+   * Undefined where the system cannot map it.
+   * @throws LolaError "device" when it does not fit
+   */
+  map?(spec: TensorSpec, file: number, offset: number): Tensor | undefined;
+
   /** `shape` elements of `tensor` from element `start` on, sharing its memory; not of matrices or split tensors. */
   view(tensor: Tensor, start: number, shape: readonly number[]): Tensor;
 

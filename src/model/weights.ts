@@ -4,7 +4,7 @@ import { type Grouping, groupingOf, isQuantType, matrixWords, quantPanel } from 
 import { isMoe, type ModelConfig } from "../checkpoint/config.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import type { TensorType } from "../checkpoint/tensor.ts";
-import { type Device, elements, type Part, storageBytes, type Tensor } from "../device/device.ts";
+import { type Device, elements, type Part, storageBytes, type Tensor, type TensorSpec } from "../device/device.ts";
 import type { ExpertPool } from "./offload-pool.ts";
 
 /** A part of a matrix or table; quantized ones are u32 words. */
@@ -54,7 +54,7 @@ export interface Weights {
 }
 
 /** The part of a model source that holds weights. */
-export type WeightSource = Pick<ModelSource, "tensors" | "read">;
+export type WeightSource = Pick<ModelSource, "tensors" | "read" | "extent">;
 
 /** A stored tensor's place: element `at` of a device tensor; word, where it is quantized. */
 export interface Placement {
@@ -69,22 +69,54 @@ export interface PlacedWeights {
   places: readonly Placement[];
 }
 
+/** Makes the device tensor that holds these stored tensors, one after the other. */
+export type Allocate = (spec: TensorSpec, names: readonly string[]) => Tensor;
+
 /**
- * Allocates and fills every weight of a model.
+ * Allocates and fills every weight of a model; what lies in the file as the device wants it is mapped there, and checked like the rest.
  * Matrices and tables keep their stored type; biases, norms and gates become f32.
  * @param pool brings experts when they are wanted; else all are loaded
- * @throws LolaError "device" when the device has no room
+ * @throws LolaError "device" when the device has no room; DataError when the file is damaged
  */
 export function loadWeights(device: Device, config: ModelConfig, source: WeightSource, pool?: ExpertPool): Weights {
-  const { weights, places } = placeWeights(device, config, (name) => source.tensors.get(name)!.type, pool);
-  for (const place of places) fillWeight(device, source, place);
+  const mapped = new Set<Tensor>();
+  const allocate: Allocate = (spec, names) => {
+    const tensor = mapWeights(device, source, spec, names);
+    if (tensor) mapped.add(tensor);
+    return tensor ?? device.tensor(spec);
+  };
+  const typeOf = (name: string) => source.tensors.get(name)!.type;
+  const { weights, places } = placeWeights(device, config, typeOf, pool, allocate);
+  for (const place of places) {
+    if (mapped.has(place.target)) checkWeight(source, place.name);
+    else fillWeight(device, source, place);
+  }
   return weights;
 }
 
+/** Stored tensors that lie in a file as `spec` wants them, one right after the other; undefined where they do not. */
+export function mapWeights(
+  device: Pick<Device, "map">,
+  source: WeightSource,
+  spec: TensorSpec,
+  names: readonly string[],
+): Tensor | undefined {
+  const first = source.extent?.(names[0]!);
+  if (!device.map || !first || spec.layout === "matrix") return undefined;
+  let end = first.offset;
+  for (const name of names) {
+    const { type, bytes } = source.tensors.get(name)!;
+    if (source.extent?.(name)?.offset !== end || !(type === spec.type || isQuantType(type))) return undefined;
+    end += bytes;
+  }
+  return device.map(spec, first.file, first.offset);
+}
+
 /**
- * Allocates every weight of a model, zeros.
+ * Allocates every weight of a model.
  * @param typeOf the type of a stored tensor, by name
  * @param pool has places for experts already; else each gets its own
+ * @param allocate default: zeros on the device
  * @throws LolaError "device" when the device has no room
  */
 export function placeWeights(
@@ -92,19 +124,20 @@ export function placeWeights(
   config: ModelConfig,
   typeOf: (name: string) => TensorType,
   pool?: ExpertPool,
+  allocate: Allocate = (spec) => device.tensor(spec),
 ): PlacedWeights {
   const { width, inner, experts, vocabulary, context } = config;
   const places: Placement[] = [];
 
-  const place = (names: string[], target: Tensor) => {
+  const place = (names: string[], spec: TensorSpec) => {
+    const target = allocate(spec, names);
     const each = elements(target.shape) / names.length;
     places.push(...names.map((name, i) => ({ name, target, at: i * each })));
     return target;
   };
-  const vector = (names: string[], shape: number[]) =>
-    place(names, device.tensor({ label: names[0]!, shape, type: "f32" }));
+  const vector = (names: string[], shape: number[]) => place(names, { label: names[0]!, shape, type: "f32" });
   const table = (name: string, shape: number[], split = false) =>
-    place([name], device.tensor({ label: name, shape, type: commonType([typeOf(name)]), split }));
+    place([name], { label: name, shape, type: commonType([typeOf(name)]), split });
   const matrix = (names: string[], inner: number, cols: number): Matrix => {
     const stacked = names[0]!.includes(".experts.");
     const parts = runsOfType(names, typeOf).flatMap(({ from, count, type }): readonly MatrixPart[] => {
@@ -113,11 +146,11 @@ export function placeWeights(
       if (!isQuantType(type)) {
         const shape = [...(stacked ? [count] : []), inner, cols];
         const spec = { label, shape, layout: "matrix", split: stacked } as const;
-        return moved(place(some, device.tensor({ ...spec, type: commonType(some.map(typeOf)) })).parts, from);
+        return moved(place(some, { ...spec, type: commonType(some.map(typeOf)) }).parts, from);
       }
       const grouping = groupingOf(type);
       const shape = [count, matrixWords(grouping, inner, cols)];
-      const { parts } = place(some, device.tensor({ label, shape, type: "u32", split: true }));
+      const { parts } = place(some, { label, shape, type: "u32", split: true });
       return moved(parts, from).map((part) => ({ ...part, grouping }));
     });
     return { inner, cols, parts };
@@ -127,7 +160,7 @@ export function placeWeights(
     if (!isQuantType(type)) return table(name, [vocabulary, width], true);
     const grouping = groupingOf(type);
     const shape = [Math.ceil(vocabulary / quantPanel), matrixWords(grouping, width, quantPanel)];
-    const { parts } = place([name], device.tensor({ label: name, shape, type: "u32", split: true }));
+    const { parts } = place([name], { label: name, shape, type: "u32", split: true });
     const tokens = ({ tensor, first, count }: Part) => ({
       ...{ tensor, first: first * quantPanel, grouping },
       count: Math.min(count * quantPanel, vocabulary - first * quantPanel),
@@ -212,4 +245,10 @@ export function fillWeight(device: Device, source: WeightSource, { name, target,
     device.upload(target, bytes, offset);
     offset += bytes.byteLength;
   }
+}
+
+/** Reads one stored tensor for its hashes alone. */
+function checkWeight(source: WeightSource, name: string): void {
+  const pieces = source.read(name)[Symbol.iterator]();
+  while (!pieces.next().done);
 }

@@ -74,6 +74,10 @@ export class CpuDevice implements Device {
     return this.tensors.allocate(spec);
   }
 
+  map(spec: TensorSpec, file: number, offset: number): Tensor | undefined {
+    return this.tensors.map(spec, file, offset);
+  }
+
   view(tensor: Tensor, start: number, shape: readonly number[]): Tensor {
     const whole = owned(tensor);
     if (whole.layout === "matrix" || start < 0 || start + elements(shape) > whole.count) {

@@ -16,6 +16,8 @@ const symbols = {
   lola_cancel: { args: [ptr] },
   lola_alloc: { args: [u64], returns: ptr },
   lola_free: { args: [ptr, u64] },
+  lola_map: { args: [i32, u64, u64], returns: ptr },
+  lola_unmap: { args: [ptr, u64] },
   lola_copy: { args: [ptr, ptr, u64] },
   lola_repack: { args: [ptr, ptr, u64, u64, u64, u64, u32, u32] },
 } as const;

@@ -46,6 +46,8 @@ export function heldBytes(tensor: CpuTensor): number {
 /** Allocates tensors, within what the machine can give. */
 export class Memory {
   private readonly live = new Set<CpuTensor>();
+  /** Those of them that are mapped files. */
+  private readonly mapped = new Set<CpuTensor>();
   /** Bytes held by live tensors. */
   used = 0;
 
@@ -59,27 +61,51 @@ export class Memory {
   allocate(spec: TensorSpec): CpuTensor {
     const tensor = new CpuTensor(spec, 0);
     const bytes = heldBytes(tensor);
-    const fits = this.used + bytes <= this.limit;
-    const address = fits ? pointer(this.lib.lola_alloc(bytes)) : undefined;
-    if (!address) {
-      const mib = (n: number) => `${(n / 2 ** 20).toFixed(1)} MiB`;
-      throw new LolaError(
-        "device",
-        `${spec.label} needs ${mib(bytes)}: ${mib(this.used)} are in use, of ${mib(this.limit)} available to the CPU engine`,
-        "a smaller model or context, or close other programs",
-      );
-    }
+    const address = this.fits(bytes) ? pointer(this.lib.lola_alloc(bytes)) : undefined;
+    if (!address) throw this.refusal(spec, bytes);
+    return this.hold(tensor, address, bytes);
+  }
+
+  /**
+   * A file as the memory of a tensor of rows; undefined where the system cannot map it.
+   * @throws LolaError "device" when it does not fit
+   */
+  map(spec: TensorSpec, file: number, offset: number): CpuTensor | undefined {
+    const tensor = new CpuTensor(spec, 0);
+    if (tensor.layout !== "rows") throw new Error(`${spec.label} is packed: its file cannot be its memory`);
+    if (!this.fits(tensor.bytes)) throw this.refusal(spec, tensor.bytes);
+    const address = pointer(this.lib.lola_map(file, offset, tensor.bytes));
+    if (!address) return undefined;
+    this.mapped.add(tensor);
+    return this.hold(tensor, address, tensor.bytes);
+  }
+
+  private fits(bytes: number): boolean {
+    return this.used + bytes <= this.limit;
+  }
+
+  private hold(tensor: CpuTensor, address: Pointer, bytes: number): CpuTensor {
     tensor.address = address;
     this.live.add(tensor);
     this.used += bytes;
     return tensor;
   }
 
+  private refusal({ label }: TensorSpec, bytes: number): LolaError {
+    const mib = (n: number) => `${(n / 2 ** 20).toFixed(1)} MiB`;
+    return new LolaError(
+      "device",
+      `${label} needs ${mib(bytes)}: ${mib(this.used)} are in use, of ${mib(this.limit)} available to the CPU engine`,
+      "a smaller model or context, or close other programs",
+    );
+  }
+
   /** Frees a tensor's memory; a view has none of its own. */
   free(tensor: CpuTensor): void {
     if (this.live.delete(tensor)) {
       const bytes = heldBytes(tensor);
-      this.lib.lola_free(tensor.address as Pointer, bytes);
+      const release = this.mapped.delete(tensor) ? this.lib.lola_unmap : this.lib.lola_free;
+      release(tensor.address as Pointer, bytes);
       this.used -= bytes;
     }
     tensor.address = 0;
