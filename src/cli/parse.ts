@@ -7,7 +7,7 @@
  */
 import { type CAC, cac } from "cac";
 import { LolaError } from "../base/errors.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../base/nearest.ts";
 import { type Command, commonFlags, type Flag, type Flags, flagsOf, longName, takesValue } from "./table.ts";
 import { parseValue } from "./values.ts";
 

@@ -2,8 +2,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { LolaError } from "../base/errors.ts";
+import { nearest } from "../base/nearest.ts";
 import { places } from "../base/paths.ts";
-import { nearest } from "./nearest.ts";
 import { type Command, type Flag, type Flags, kebab } from "./table.ts";
 import { parseValue } from "./values.ts";
 

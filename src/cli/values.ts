@@ -1,6 +1,6 @@
 /** One raw text → the typed value of a flag. Nothing is guessed: "007" stays text, "1e5" is no integer, "" is empty text. */
 import { LolaError } from "../base/errors.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../base/nearest.ts";
 import type { Flag } from "./table.ts";
 
 /**

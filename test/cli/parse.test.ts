@@ -1,7 +1,7 @@
 /** The parser: every trap of the library below it, and what users mistype. */
 import { describe, expect, test } from "bun:test";
 import { LolaError } from "../../src/base/errors.ts";
-import { nearest } from "../../src/cli/nearest.ts";
+import { nearest } from "../../src/base/nearest.ts";
 import { parse, splitVerb } from "../../src/cli/parse.ts";
 import { type Command, defineCommand } from "../../src/cli/table.ts";
 

@@ -1,8 +1,8 @@
 /** `lola completion`: scripts that let a shell complete commands, flags and models. */
 import { LolaError } from "../../base/errors.ts";
+import { nearest } from "../../base/nearest.ts";
 import { completionScript, type Shell, shells } from "../completion.ts";
 import { required } from "../context.ts";
-import { nearest } from "../nearest.ts";
 import { defineCommand } from "../table.ts";
 
 export const completion = defineCommand({

@@ -1,9 +1,9 @@
 /** `lola help`: a command, a topic, or all of it as a man page or Markdown. */
 import { LolaError } from "../../base/errors.ts";
+import { nearest } from "../../base/nearest.ts";
 import { commandHelp, overview } from "../help.ts";
 import { manPage } from "../man.ts";
 import { commandList } from "../markdown.ts";
-import { nearest } from "../nearest.ts";
 import { defineCommand } from "../table.ts";
 import { topics } from "../topics.ts";
 
