@@ -44,6 +44,7 @@ import { downRowForward as quantDownRowForward } from "./quant/down_row_forward.
 import { embedForward as quantEmbedForward } from "./quant/embed_forward.ts";
 import { logitsForward as quantLogitsForward } from "./quant/logits_forward.ts";
 import { matmulForward as quantMatmulForward } from "./quant/matmul_forward.ts";
+import { matrixDequantize } from "./quant/matrix_dequantize.ts";
 import { matrixQuantize } from "./quant/matrix_quantize.ts";
 import { upForward as quantUpForward } from "./quant/up_forward.ts";
 import { upRowForward as quantUpRowForward } from "./quant/up_row_forward.ts";
@@ -92,6 +93,7 @@ export const kernels: readonly Kernel[] = [
   polynomialUpdate,
   squaresForward,
   matrixQuantize,
+  matrixDequantize,
   quantEmbedForward,
   quantMatmulForward,
   quantUpForward,

@@ -8,6 +8,7 @@ struct Params {
   stream: u32,
   site: u32,
   rate: f32,
+  scale: f32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>; // [n]
@@ -36,7 +37,7 @@ fn philox(counter: vec4u) -> vec4u {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let quad = (group.y * 256 + group.x) * 64 + thread;
   let units = vec4f(philox(vec4u(quad, params.stream, params.site, 0)) >> vec4u(8)) * 0x1p-24;
-  let scale = 1 / (1 - params.rate);
+  let scale = params.scale / (1 - params.rate);
   for (var j = 0u; j < 4; j++) {
     let i = quad * 4 + j;
     if (i < params.count) {

@@ -5,6 +5,7 @@ struct Params {
   inner: u32,
   cols: u32,
   gelu: u32,
+  add: u32,
 }
 
 override W_TYPE: u32 = 0; // 0 f32, 1 f16, 2 bf16
@@ -51,6 +52,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     }
   }
   let i = t * params.inner + k;
+  if (params.add == 1) {
+    sum += dx[i];
+  }
   if (params.gelu == 1) {
     sum *= slope(u[i]);
   }

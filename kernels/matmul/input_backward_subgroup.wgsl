@@ -7,6 +7,7 @@ struct Params {
   inner: u32,
   cols: u32,
   gelu: u32,
+  add: u32,
 }
 
 override W_TYPE: u32 = 0; // 0 f32, 1 f16, 2 bf16
@@ -119,6 +120,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var t = begin; t < stop; t++) {
     let i = t * inner + k;
     var sum = pick(&sums, t - begin);
+    if (params.add == 1) {
+      sum += dx[i];
+    }
     if (params.gelu == 1) {
       sum *= slope(u[i]);
     }

@@ -7,6 +7,7 @@ struct Params {
   inner: u32,
   cols: u32,
   gelu: u32,
+  add: u32,
 }
 
 override W_TYPE: u32 = 0; // 0 f32, 1 f16, 2 bf16
@@ -108,6 +109,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let t = begin + 8 * ty + r;
     if (t < end && k < inner) {
       let i = t * inner + k;
+      if (params.add == 1) {
+        sum += dx[i];
+      }
       if (params.gelu == 1) {
         sum *= slope(u[i]);
       }

@@ -7,7 +7,7 @@ typedef struct {
 
 typedef struct {
   uint32_t count, add, seed_low, seed_high, stream, site;
-  float rate;
+  float rate, scale;
 } DropoutParams;
 
 enum { ACTIVATION_X, ACTIVATION_Y };
@@ -38,16 +38,28 @@ static void gelu_tile(const Step *step, uint32_t phase, uint32_t tile, const Wor
   }
 }
 
+/* y = or += scale · x. */
+static void copy_scaled(const float *x, float *y, uint32_t n, float scale, uint32_t add) {
+  if (scale == 1 && !add) {
+    memcpy(y, x, 4 * n);
+    return;
+  }
+  for (uint32_t i = 0; i < n; i += VW) {
+    const vf scaled = load_up_to(x + i, n - i) * scale;
+    store_up_to(y + i, add ? load_up_to(y + i, n - i) + scaled : scaled, n - i);
+  }
+}
+
 static void dropout_tile(const Step *step, uint32_t phase, uint32_t tile, const Worker *worker) {
   const DropoutParams *p = (const DropoutParams *)step->params;
   const size_t from = (size_t)tile * ACTIVATION_TILE;
   const uint32_t n = min_u32(ACTIVATION_TILE, p->count - from);
   const float *x = (const float *)step->bind[ACTIVATION_X].data + from;
   float *y = (float *)step->bind[ACTIVATION_Y].data + from;
-  const float scale = 1.0f / (1.0f - p->rate);
+  const float scale = p->scale / (1.0f - p->rate);
   (void)phase, (void)worker;
-  if (p->rate == 0 && !p->add) {
-    memcpy(y, x, 4 * n);
+  if (p->rate == 0) {
+    copy_scaled(x, y, n, p->scale, p->add);
     return;
   }
   for (uint32_t i = 0; i < n; i += 2 * VW) {

@@ -2,7 +2,7 @@
 #include "gemm.h"
 
 typedef struct {
-  uint32_t rows, inner, cols, gelu;
+  uint32_t rows, inner, cols, gelu, add;
 } InputParams;
 
 typedef struct {
@@ -24,14 +24,14 @@ static void input_finish(const Step *step, uint32_t group, uint32_t row, uint32_
   float *dx = (float *)step->bind[INPUT_DX].data + at;
   (void)group;
   if (!p->gelu) {
-    finish_row(dx, p->inner, cols, sums, 0);
+    finish_row(dx, p->inner, cols, sums, p->add);
     return;
   }
   const float *u = (const float *)step->bind[INPUT_U].data + at;
   for (uint32_t i = 0; i < cols; i += VW) {
     const uint32_t n = min_u32(VW, cols - i);
-    if (n == VW) store(dx + i, load(sums + i) * vgelu_slope(load(u + i)));
-    else store_part(dx + i, load(sums + i) * vgelu_slope(load_part(u + i, n)), n);
+    const vf sum = p->add ? load(sums + i) + load_up_to(dx + i, n) : load(sums + i);
+    store_up_to(dx + i, sum * vgelu_slope(load_up_to(u + i, n)), n);
   }
 }
 

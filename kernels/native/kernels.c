@@ -18,6 +18,7 @@
 #include "norm.c"
 #include "norm_weight.c"
 #include "polynomial.c"
+#include "quant_dequantize.c"
 #include "quant_embed.c"
 #include "quant_matmul.c"
 #include "quant_matrix.c"
@@ -76,6 +77,7 @@ const Kernel KERNELS[] = {
     quant_down_row_forward,
     quant_logits_forward,
     quant_matrix_quantize,
+    quant_matrix_dequantize,
     roof_read,
     roof_multiply_add,
     {0},

@@ -202,7 +202,7 @@ function inputStep({ w }: Affine, dy: Tensor, dx: Tensor, rows: number, u?: Tens
   return {
     kernel: inputBackward,
     bindings: { dy, w: whole(w), u: u ?? dy, dx },
-    params: { rows, inner, cols, gelu: u ? 1 : 0 },
+    params: { rows, inner, cols, gelu: u ? 1 : 0, add: 0 },
   };
 }
 

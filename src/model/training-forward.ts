@@ -134,13 +134,13 @@ export function gelu(x: Tensor, y: Tensor, count: number): Step {
 }
 
 function copy(x: Tensor, y: Tensor, count: number): Step {
-  const params = { count, add: 0, seed_low: 0, seed_high: 0, stream: 0, site: 0, rate: 0 };
+  const params = { count, add: 0, seed_low: 0, seed_high: 0, stream: 0, site: 0, rate: 0, scale: 1 };
   return { kernel: dropoutForward, bindings: { x, y }, params };
 }
 
 /** Dropout at one of the graph's places, the same mask on both ways: y = or y += masked x. */
 export function dropout(config: ModelConfig, a: TrainingBuffers, site: number, x: Tensor, y: Tensor, add: 0 | 1): Step {
-  const params = { count: a.rows * config.width, add, site, rate: "dropout", ...seeded };
+  const params = { count: a.rows * config.width, add, site, rate: "dropout", scale: 1, ...seeded };
   return { kernel: dropoutForward, bindings: { x, y }, params };
 }
 

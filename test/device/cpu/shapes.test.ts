@@ -213,7 +213,7 @@ test("cross-entropy: a block of logits that are all −∞, and one far above th
 });
 
 test("dropout: several tiles draw from one sequence of numbers", async () => {
-  const params = { count: 40_003, add: 1, seed_low: 1, seed_high: 2, stream: 3, site: 4, rate: 0.3 };
+  const params = { count: 40_003, add: 1, seed_low: 1, seed_high: 2, stream: 3, site: 4, rate: 0.3, scale: 2 };
   await agrees(dropoutForward, {
     label: "40003",
     params,
