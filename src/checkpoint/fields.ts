@@ -1,10 +1,17 @@
 /** Typed access to values that came out of a header: every one is checked before it is used. */
 import { DataError } from "../base/errors.ts";
 
-/** A map with exactly these keys. */
-export function asMap(value: unknown, what: string, keys: readonly string[]): Record<string, unknown> {
+/** A map with exactly these keys. @param more keys that may be there, too */
+export function asMap(
+  value: unknown,
+  what: string,
+  keys: readonly string[],
+  more: readonly string[] = [],
+): Record<string, unknown> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw wrong(`${what}: a map`, value);
-  const odd = Object.keys(value).find((key) => !keys.includes(key)) ?? keys.find((key) => !Object.hasOwn(value, key));
+  const odd =
+    Object.keys(value).find((key) => !keys.includes(key) && !more.includes(key)) ??
+    keys.find((key) => !Object.hasOwn(value, key));
   if (odd !== undefined)
     throw new DataError("header.fields", `${what}: ${JSON.stringify(odd)} is missing or not known`);
   return value as Record<string, unknown>;

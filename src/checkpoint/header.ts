@@ -19,6 +19,9 @@ export const maximumHeader = 16 << 20;
 /** Required features that this reader knows. `quantized`: some tensor is of a quantized type. */
 const knownFeatures: readonly string[] = ["quantized"];
 
+/** Optional features that this reader knows; each is a field of `meta` of the same name. `routing`: a routing profile. */
+const optionalFeatures: readonly string[] = ["routing"];
+
 /** Features that a reader of these tensors has to know. */
 function featuresOf(tensors: Iterable<TensorInfo>): string[] {
   return Array.from(tensors).some(({ type }) => isQuantType(type)) ? ["quantized"] : [];
@@ -37,7 +40,9 @@ export interface Contents {
   meta: unknown;
   /** In the order of the file. */
   tensors: Map<string, StoredTensor>;
-  /** Optional features that this reader does not know. */
+  /** Optional features: fields that `meta` may have beyond those of its kind. */
+  optional: string[];
+  /** Those of them that this reader does not know. */
   unknown: string[];
 }
 
@@ -46,7 +51,7 @@ type ChunkRow = [codec: string, stored: number, raw: number, hash: string];
 type TensorRow = [name: string, type: string, shape: number[], sha256: string, chunks: ChunkRow[]];
 
 /** The header's bytes. */
-export function encodeContents(kind: string, meta: unknown, tensors: readonly StoredTensor[]): Uint8Array {
+export function encodeContents(kind: string, meta: object, tensors: readonly StoredTensor[]): Uint8Array {
   const rows = tensors.map(
     (t): TensorRow => [
       t.name,
@@ -56,7 +61,8 @@ export function encodeContents(kind: string, meta: unknown, tensors: readonly St
       t.chunks.map((c): ChunkRow => [c.codec, c.stored, c.raw, c.hash]),
     ],
   );
-  return encode({ kind, meta, optional: [], required: featuresOf(tensors), tensors: rows });
+  const optional = optionalFeatures.filter((name) => Object.hasOwn(meta, name));
+  return encode({ kind, meta, optional, required: featuresOf(tensors), tensors: rows });
 }
 
 /** The first 256 bytes of a file whose header is `header`, at `offset`. */
@@ -93,7 +99,8 @@ export function readContents(source: ByteSource): Contents {
       "a newer lola",
     );
   }
-  const unknown = asList(header.optional, "optional").map((name) => asString(name, "optional"));
+  const optional = asList(header.optional, "optional").map((name) => asString(name, "optional"));
+  const unknown = optional.filter((name) => !optionalFeatures.includes(name));
   const tensors = new Map<string, StoredTensor>();
   let end = preambleBytes;
   for (const row of asList(header.tensors, "tensors")) {
@@ -112,7 +119,7 @@ export function readContents(source: ByteSource): Contents {
       "header.required",
       `${source.label} requires ${JSON.stringify(required)}, its tensors ${JSON.stringify(needed)}`,
     );
-  return { kind, meta: header.meta, tensors, unknown };
+  return { kind, meta: header.meta, tensors, optional, unknown };
 }
 
 function readHeader(source: ByteSource): { offset: number; bytes: Uint8Array } {

@@ -88,6 +88,7 @@ export async function importModel(
         version,
         notes: [...source.provenance.notes, ...source.notes, ...(options.type ? [`weights as ${options.type}`] : [])],
       },
+      ...(source.routing && { routing: source.routing }),
       tensors: tensors(),
     },
     options,
