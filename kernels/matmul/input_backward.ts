@@ -30,7 +30,7 @@ export const inputBackward = defineKernel({
   cases: () =>
     [
       { rows: 1, inner: 32, cols: 96, gelu: 0, add: 0 },
-      { rows: 7, inner: 1, cols: 63, gelu: 1, add: 1 },
+      { rows: 7, inner: 1, cols: 63, gelu: 1, add: 0 },
       { rows: 64, inner: 64, cols: 128, gelu: 1, add: 0 },
       { rows: 65, inner: 131, cols: 67, gelu: 0, add: 1 },
       { rows: 70, inner: 68, cols: 24, gelu: 1, add: 1 },
