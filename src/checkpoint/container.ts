@@ -20,9 +20,10 @@ export interface Container extends Contents {
   /**
    * A tensor's content in order, a chunk at a time, each checked against its hash before it is handed out.
    * A piece is valid until the next step.
+   * @param reader another way to the bytes of the file
    * @throws DataError "chunk.…" or "file.padding"
    */
-  read(name: string): Generator<Uint8Array>;
+  read(name: string, reader?: Reader): Generator<Uint8Array>;
   /** Where a tensor's content lies in one piece, unchecked. */
   extent(name: string): Extent | undefined;
   close(): void;
@@ -33,7 +34,9 @@ export function openContainer(source: ByteSource): Container {
   try {
     const contents = readContents(source);
     const idle: Workspace[] = [];
-    const read = (name: string) => readTensor(source, contents.tensors.get(name), name, idle);
+    const read = (name: string, reader?: Reader) => {
+      return readTensor(source, contents.tensors.get(name), name, idle, reader);
+    };
     const extent = (name: string) => extentOf(source, contents.tensors.get(name));
     return { ...contents, read, extent, close: () => source.close() };
   } catch (error) {
@@ -53,13 +56,14 @@ function* readTensor(
   tensor: StoredTensor | undefined,
   name: string,
   idle: Workspace[],
+  reader?: Reader,
 ): Generator<Uint8Array> {
   if (!tensor) throw new RangeError(`no tensor ${name}`);
   const workspace = idle.pop() ?? { reader: source.reader(), coder: new ChunkCoder() };
   try {
     for (const [i, chunk] of tensor.chunks.entries()) {
       const where = `${source.label}: ${name} chunk ${i}`;
-      const bytes = workspace.reader(chunk.offset, padded(chunk.stored));
+      const bytes = (reader ?? workspace.reader)(chunk.offset, padded(chunk.stored));
       for (let at = chunk.stored; at < bytes.length; at++) {
         if (bytes[at] !== 0) throw new DataError("file.padding", `${where}: the bytes after it are not zero`);
       }
@@ -91,7 +95,7 @@ export interface WriteOptions {
 export async function writeContainer(
   output: Output,
   kind: string,
-  meta: unknown,
+  meta: object,
   tensors: Iterable<TensorStream> | AsyncIterable<TensorStream>,
   options: WriteOptions = {},
 ): Promise<StoredTensor[]> {
@@ -142,7 +146,7 @@ export async function writeContainer(
 }
 
 /** Bytes of the file that `writeContainer` makes of such tensors with `store: "raw"`; with zstd it is no larger. */
-export function containerBytes(kind: string, meta: unknown, tensors: readonly TensorInfo[]): number {
+export function containerBytes(kind: string, meta: object, tensors: readonly TensorInfo[]): number {
   let end = preambleBytes;
   const stored = tensors.map((tensor): StoredTensor => {
     const chunks: Chunk[] = [];

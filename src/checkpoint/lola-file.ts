@@ -8,6 +8,7 @@ import { type ModelConfig, validateConfig } from "./config.ts";
 import { containerBytes, openContainer, type WriteOptions, writeContainer } from "./container.ts";
 import { asList, asMap, asString } from "./fields.ts";
 import { checkTensors } from "./layout.ts";
+import { encodeProfile, type RoutingProfile, readProfile } from "./profile.ts";
 import { identityOf, type ModelSource, type Provenance } from "./source.ts";
 import type { TensorInfo, TensorStream } from "./tensor.ts";
 
@@ -34,13 +35,10 @@ export function openLola(source: ByteSource): LolaFile {
     const training = container.kind === checkpointKind;
     if (container.kind !== "model" && !training)
       throw new DataError("header.kind", `${source.label} holds ${JSON.stringify(container.kind)}, not a model`);
-    const meta = asMap(container.meta, "meta", [
-      "config",
-      "provenance",
-      "tokenizer",
-      ...(training ? ["training"] : []),
-    ]);
+    const fields = ["config", "provenance", "tokenizer", ...(training ? ["training"] : [])];
+    const meta = asMap(container.meta, "meta", fields, container.optional);
     const config = validateConfig(meta.config);
+    const routing = meta.routing === undefined ? undefined : readProfile(meta.routing, config);
     const isMoment = (name: string) => training && momentPrefixes.some((prefix) => name.startsWith(prefix));
     const tensors = new Map([...container.tensors].filter(([name]) => !isMoment(name)));
     checkTensors(config, tensors, source.label);
@@ -54,6 +52,7 @@ export function openLola(source: ByteSource): LolaFile {
       notes: container.unknown.map(
         (name) => `ignored the optional feature ${JSON.stringify(name)}, which this version does not know`,
       ),
+      ...(routing && { routing }),
       read: container.read,
       extent: container.extent,
       get identity() {
@@ -81,6 +80,12 @@ export interface ModelMeta {
   config: ModelConfig;
   tokenizer: unknown;
   provenance: Provenance;
+  routing?: RoutingProfile;
+}
+
+/** As the header has it. */
+function encodeMeta({ config, tokenizer, provenance, routing }: ModelMeta) {
+  return { config, provenance, tokenizer, ...(routing && { routing: encodeProfile(routing) }) };
 }
 
 export interface ModelContents extends ModelMeta {
@@ -95,15 +100,16 @@ export interface ModelContents extends ModelMeta {
  */
 export async function saveLola(
   path: string,
-  { config, tokenizer, provenance, tensors }: ModelContents,
+  { tensors, ...meta }: ModelContents,
   options: WriteOptions & { disk?: Disk; accept?: Accept } = {},
 ): Promise<string> {
+  const { config, tokenizer } = meta;
   validateConfig(config);
   let identity = "";
   await saveFile(
     path,
     async (output) => {
-      const written = await writeContainer(output, "model", { config, provenance, tokenizer }, tensors, options);
+      const written = await writeContainer(output, "model", encodeMeta(meta), tensors, options);
       checkTensors(config, new Map(written.map((tensor) => [tensor.name, tensor])), path);
       identity = identityOf(config, tokenizer, written);
     },
@@ -114,8 +120,8 @@ export async function saveLola(
 }
 
 /** Bytes of the file that `saveLola` makes of such tensors with `store: "raw"`; with zstd it is no larger. */
-export function lolaBytes({ config, tokenizer, provenance }: ModelMeta, tensors: readonly TensorInfo[]): number {
-  return containerBytes("model", { config, provenance, tokenizer }, tensors);
+export function lolaBytes(meta: ModelMeta, tensors: readonly TensorInfo[]): number {
+  return containerBytes("model", encodeMeta(meta), tensors);
 }
 
 function readProvenance(value: unknown): Provenance {

@@ -1,7 +1,9 @@
 /** A model that can be read, whatever it is stored in: what a `.lola` file and a Hugging Face folder have in common. */
 import { sha256 } from "../base/hash.ts";
+import type { Reader } from "./bytes.ts";
 import type { ModelConfig } from "./config.ts";
 import { encode } from "./msgpack.ts";
+import type { RoutingProfile } from "./profile.ts";
 import type { TensorInfo } from "./tensor.ts";
 
 /** Where a model comes from; no dates, so that the same input gives the same file. */
@@ -35,13 +37,16 @@ export interface ModelSource {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /** Things mended or ignored, for the user. */
   readonly notes: readonly string[];
+  /** Where texts went, if that was counted; no part of the identity. */
+  readonly routing?: RoutingProfile;
   /**
    * Little-endian content of one tensor in order, in pieces of at most 16 MiB that hold whole elements (words, where it is quantized);
    * a piece is valid until the next step.
    * Bytes of a `.lola` file are checked against their hash before they are handed out.
+   * @param reader where `extent` names a file: another way to its bytes
    * @throws DataError if the file is damaged
    */
-  read(name: string): Iterable<Uint8Array>;
+  read(name: string, reader?: Reader): Iterable<Uint8Array>;
   /** Where a tensor's content lies in one piece, unchecked; undefined where it is compressed, or in memory. */
   extent?(name: string): Extent | undefined;
   /** Content hash, 64 hex digits: same config, tokenizer and weights, same identity. Reads a folder's weights on first use. */
