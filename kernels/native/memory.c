@@ -46,7 +46,12 @@ EXPORT void *lola_map(int32_t file, uint64_t offset, uint64_t bytes) {
   if (fstat(file, &status) || (uint64_t)status.st_size < offset + bytes + SLACK) return 0;
   const uint64_t before = in_page(offset);
   char *p = mmap(0, before + bytes + SLACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file, offset - before);
-  return p == MAP_FAILED ? 0 : p + before;
+  if (p == MAP_FAILED) return 0;
+#ifdef MADV_HUGEPAGE
+  /* Where the file system can, what is not in memory yet comes in huge pages. */
+  madvise(p, before + bytes + SLACK, MADV_HUGEPAGE);
+#endif
+  return p + before;
 }
 
 /* `bytes`: as given to lola_map. */

@@ -69,6 +69,13 @@ export interface DeviceInfo {
   details: Record<string, string | number>;
 }
 
+/** A tensor whose memory is a file's. */
+export interface Mapped {
+  tensor: Tensor;
+  /** The same memory, by offset in the file; of the tensor, and of up to 256 bytes behind it. */
+  read(offset: number, length: number): Uint8Array;
+}
+
 export interface Device {
   readonly info: DeviceInfo;
 
@@ -76,11 +83,11 @@ export interface Device {
   tensor(spec: TensorSpec): Tensor;
 
   /**
-   * A tensor of rows whose contents are those of an open file from byte `offset` on, mapped, not read: the file must not change.
+   * A tensor of rows whose contents are those of an open file from byte `offset` on, mapped, not copied: the file must not change.
    * Undefined where the system cannot map it.
    * @throws LolaError "device" when it does not fit
    */
-  map?(spec: TensorSpec, file: number, offset: number): Tensor | undefined;
+  map?(spec: TensorSpec, file: number, offset: number): Mapped | undefined;
 
   /** `shape` elements of `tensor` from element `start` on, sharing its memory; not of matrices or split tensors. */
   view(tensor: Tensor, start: number, shape: readonly number[]): Tensor;

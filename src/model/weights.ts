@@ -4,7 +4,15 @@ import { type Grouping, groupingOf, isQuantType, matrixWords, quantPanel } from 
 import { isMoe, type ModelConfig } from "../checkpoint/config.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import type { TensorType } from "../checkpoint/tensor.ts";
-import { type Device, elements, type Part, storageBytes, type Tensor, type TensorSpec } from "../device/device.ts";
+import {
+  type Device,
+  elements,
+  type Mapped,
+  type Part,
+  storageBytes,
+  type Tensor,
+  type TensorSpec,
+} from "../device/device.ts";
 import type { ExpertPool } from "./offload-pool.ts";
 
 /** A part of a matrix or table; quantized ones are u32 words. */
@@ -23,6 +31,14 @@ export interface Affine {
   w: Matrix;
   /** f32 [N], or [E, N]. */
   b: Tensor;
+  /** What is added to the product. */
+  adapters?: readonly LowRank[];
+}
+
+/** (x · a) · b: two matrices [K, R] and [R, N], or some experts' of each, with biases of 0. */
+export interface LowRank {
+  a: Affine;
+  b: Affine;
 }
 
 export interface Norm {
@@ -49,6 +65,8 @@ export interface Weights {
   wpe: Tensor;
   layers: LayerWeights[];
   norm: Norm;
+  /** What is added to the logits. */
+  head?: readonly LowRank[];
   /** Where experts take turns on the device: its slots stand for them in every MoE layer. */
   pool?: ExpertPool;
 }
@@ -79,16 +97,17 @@ export type Allocate = (spec: TensorSpec, names: readonly string[]) => Tensor;
  * @throws LolaError "device" when the device has no room; DataError when the file is damaged
  */
 export function loadWeights(device: Device, config: ModelConfig, source: WeightSource, pool?: ExpertPool): Weights {
-  const mapped = new Set<Tensor>();
+  const files = new Map<Tensor, Mapped>();
   const allocate: Allocate = (spec, names) => {
-    const tensor = mapWeights(device, source, spec, names);
-    if (tensor) mapped.add(tensor);
-    return tensor ?? device.tensor(spec);
+    const mapped = mapWeights(device, source, spec, names);
+    if (mapped) files.set(mapped.tensor, mapped);
+    return mapped?.tensor ?? device.tensor(spec);
   };
   const typeOf = (name: string) => source.tensors.get(name)!.type;
   const { weights, places } = placeWeights(device, config, typeOf, pool, allocate);
   for (const place of places) {
-    if (mapped.has(place.target)) checkWeight(source, place.name);
+    const mapped = files.get(place.target);
+    if (mapped) checkWeight(source, place.name, mapped);
     else fillWeight(device, source, place);
   }
   return weights;
@@ -100,7 +119,7 @@ export function mapWeights(
   source: WeightSource,
   spec: TensorSpec,
   names: readonly string[],
-): Tensor | undefined {
+): Mapped | undefined {
   const first = source.extent?.(names[0]!);
   if (!device.map || !first || spec.layout === "matrix") return undefined;
   let end = first.offset;
@@ -247,8 +266,8 @@ export function fillWeight(device: Device, source: WeightSource, { name, target,
   }
 }
 
-/** Reads one stored tensor for its hashes alone. */
-function checkWeight(source: WeightSource, name: string): void {
-  const pieces = source.read(name)[Symbol.iterator]();
+/** Holds the memory of one stored tensor against its hashes. */
+function checkWeight(source: WeightSource, name: string, { read }: Mapped): void {
+  const pieces = source.read(name, read)[Symbol.iterator]();
   while (!pieces.next().done);
 }

@@ -7,6 +7,7 @@ import {
   type Device,
   type DeviceInfo,
   elements,
+  type Mapped,
   type Precision,
   type Program,
   type Step,
@@ -74,7 +75,7 @@ export class CpuDevice implements Device {
     return this.tensors.allocate(spec);
   }
 
-  map(spec: TensorSpec, file: number, offset: number): Tensor | undefined {
+  map(spec: TensorSpec, file: number, offset: number): Mapped | undefined {
     return this.tensors.map(spec, file, offset);
   }
 

@@ -1,11 +1,13 @@
 /** Tensors of the CPU engine: native memory, matrices packed into column panels (native/lola.h). */
-import type { Pointer } from "bun:ffi";
+import { type Pointer, toArrayBuffer } from "bun:ffi";
 import { LolaError } from "../../base/errors.ts";
-import { elements, type Part, storageBytes, type Tensor, type TensorSpec } from "../device.ts";
+import { elements, type Mapped, type Part, storageBytes, type Tensor, type TensorSpec } from "../device.ts";
 import { type Library, pointer } from "./library.ts";
 
 /** Columns of one packed panel, PANEL in native/lola.h. */
 const panel = 16;
+/** Bytes behind a tensor that may be read, SLACK in native/memory.c. */
+const slack = 256;
 
 export class CpuTensor implements Tensor {
   readonly label: string;
@@ -70,14 +72,18 @@ export class Memory {
    * A file as the memory of a tensor of rows; undefined where the system cannot map it.
    * @throws LolaError "device" when it does not fit
    */
-  map(spec: TensorSpec, file: number, offset: number): CpuTensor | undefined {
+  map(spec: TensorSpec, file: number, offset: number): Mapped | undefined {
     const tensor = new CpuTensor(spec, 0);
     if (tensor.layout !== "rows") throw new Error(`${spec.label} is packed: its file cannot be its memory`);
     if (!this.fits(tensor.bytes)) throw this.refusal(spec, tensor.bytes);
     const address = pointer(this.lib.lola_map(file, offset, tensor.bytes));
     if (!address) return undefined;
     this.mapped.add(tensor);
-    return this.hold(tensor, address, tensor.bytes);
+    const read = (at: number, length: number) => {
+      if (at < offset || at + length > offset + tensor.bytes + slack) throw new RangeError(`${spec.label}: beyond it`);
+      return new Uint8Array(toArrayBuffer(address, at - offset, length));
+    };
+    return { tensor: this.hold(tensor, address, tensor.bytes), read };
   }
 
   private fits(bytes: number): boolean {
