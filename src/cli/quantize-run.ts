@@ -28,7 +28,7 @@ export async function quantizeInto({ context, model, flags, output: path }: Chos
   try {
     const signal = context.cancellation();
     const calibration = await calibrated(source, flags, notes, signal);
-    const plan = chosenPlan(source, { flags, origins: context.origins }, calibration?.seen);
+    const plan = chosenPlan(source, { flags, origins: context.origins }, calibration);
     const texts = await measuredTexts(source, flags);
     if (texts) checkRoom(contentBytes(source.tensors.values()) + contentBytes(plan), "both models");
     const { device, why } = await openDevice(flags.device, engine(flags));
@@ -44,6 +44,7 @@ export async function quantizeInto({ context, model, flags, output: path }: Chos
         store: flags.store,
         signal,
         ...(calibration && { importance: calibration.importance }),
+        ...(calibration?.routing && { routing: calibration.routing }),
         progress: (done, all) => notes.progress(`quantizing, ${Math.floor((100 * done) / all)} %${left(done / all)}`),
         ...(maxLoss !== undefined && {
           accept: async (file) => {
@@ -111,13 +112,13 @@ async function calibrated(
 function chosenPlan(
   source: ModelSource,
   { flags, origins }: Pick<QuantizeContext, "flags" | "origins">,
-  seen: Calibration["seen"] | undefined,
+  { seen, routing }: Partial<Calibration> = {},
 ): Plan {
   const group = Number(flags.group) as Group;
   if (flags.budget !== undefined) {
     const own = (["type", ...weightKinds] as const).find((name) => origins.get(name) === "command line");
     if (own) throw new LolaError("usage", `--budget chooses the types itself, --${own} says otherwise`, "one of them");
-    return planForBudget(source, flags.budget, { group, ...(seen && { seen }) });
+    return planForBudget(source, flags.budget, { group, ...(seen && { seen }), ...(routing && { routing }) });
   }
   const choice = presetChoice(flags.type, group);
   for (const name of weightKinds) {

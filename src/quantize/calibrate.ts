@@ -1,5 +1,6 @@
 /** How strongly text drives each input of each matrix, and how many tokens each expert sees: what quantizing weighs errors by. */
 import { moeLayers } from "../checkpoint/config.ts";
+import type { RoutingProfile } from "../checkpoint/profile.ts";
 import type { Document } from "../data/documents.ts";
 import type { Program, Tensor } from "../device/device.ts";
 import { type Activations, body, createActivations, createCache, norm } from "../model/graph.ts";
@@ -14,6 +15,8 @@ export interface Calibration {
   /** Experts that saw too few: their importance is that of all experts of their layer together. */
   few: string[];
   tokens: number;
+  /** Where each language's tokens went; of models that have experts. */
+  routing?: RoutingProfile;
 }
 
 export interface CalibrateOptions {
@@ -95,9 +98,12 @@ export async function calibrate(
   const products = productsOf(model, activations);
   const segments = segmentsOf(model, activations, products, context);
   const { token, pos, order, start } = activations;
+  const mixtures = [...new Set(products.values())].filter(({ rows }) => rows === "token");
+  const routing = new Map<string, number[][]>();
   let tokens = 0;
-  for (const [i, { text }] of texts.entries()) {
+  for (const [i, { language, text }] of texts.entries()) {
     progress?.(i, texts.length);
+    const before = mixtures.map(rowsOf);
     const ids = [config.eos, ...tokenizer.encode(text)];
     for (let at = 0; at < ids.length; at += context) {
       signal?.throwIfAborted();
@@ -111,9 +117,17 @@ export async function calibrate(
       }
       tokens += some.length;
     }
+    const known = routing.get(language);
+    const added = mixtures.map((mixture, m) =>
+      rowsOf(mixture).map((rows, e) => rows - before[m]![e]! + (known?.[m]?.[e] ?? 0)),
+    );
+    routing.set(language, added);
   }
-  return { ...summary(products), tokens };
+  return { ...summary(products), tokens, ...(mixtures.length > 0 && { routing }) };
 }
+
+/** Tokens that each expert has seen so far. */
+const rowsOf = ({ squares }: Product) => squares.map(({ rows }) => rows);
 
 function productsOf({ config, weights }: Model, a: Activations): Map<Tensor, Product> {
   const products = new Map<Tensor, Product>();

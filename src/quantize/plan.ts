@@ -4,6 +4,7 @@ import { isQuantType, type QuantType } from "../base/quant.ts";
 import { version } from "../base/version.ts";
 import { inOrder } from "../checkpoint/layout.ts";
 import { lolaBytes, type ModelMeta } from "../checkpoint/lola-file.ts";
+import type { RoutingProfile } from "../checkpoint/profile.ts";
 import { type WeightKind, weightKind, weightKinds } from "../checkpoint/quantized.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import { type TensorInfo, type TensorType, tensorBytes } from "../checkpoint/tensor.ts";
@@ -39,8 +40,9 @@ export function planFor(source: ModelSource, choice: QuantChoice): Plan {
   });
 }
 
-/** Config, tokenizer and provenance of the new file. */
-export function metaOf({ config, tokenizer, provenance, notes, tensors }: ModelSource, plan: Plan): ModelMeta {
+/** All but the weights of the new file. @param routing of a calibration; else the model keeps its own */
+export function metaOf(source: ModelSource, plan: Plan, routing = source.routing): ModelMeta {
+  const { config, tokenizer, provenance, notes, tensors } = source;
   const again = plan.filter(
     ({ name, type }) => isQuantType(tensors.get(name)!.type) && tensors.get(name)!.type !== type,
   );
@@ -54,6 +56,7 @@ export function metaOf({ config, tokenizer, provenance, notes, tensors }: ModelS
     config,
     tokenizer,
     provenance: { made: "quantize", from: provenance.from, version, notes: [...provenance.notes, ...notes, ...told] },
+    ...(routing && { routing }),
   };
 }
 
@@ -69,8 +72,8 @@ export function describePlan(plan: Plan): string[] {
 }
 
 /** Bytes of the new file, exactly with `store: "raw"`, at most otherwise. Reads no weights. */
-export function plannedBytes(source: ModelSource, plan: Plan): number {
-  return lolaBytes(metaOf(source, plan), plan);
+export function plannedBytes(source: ModelSource, plan: Plan, routing?: RoutingProfile): number {
+  return lolaBytes(metaOf(source, plan, routing), plan);
 }
 
 export interface BudgetOptions {
@@ -78,6 +81,8 @@ export interface BudgetOptions {
   group?: Group;
   /** Tokens that each expert saw in a calibration, by its name: "h.1.moe.experts.0". */
   seen?: ReadonlyMap<string, number>;
+  /** Goes into the file as well. */
+  routing?: RoutingProfile;
 }
 
 /**
@@ -88,7 +93,11 @@ export interface BudgetOptions {
  * attention, and the embedding. Should q4 everywhere be too large, groups of 128 follow in the same order.
  * @throws LolaError "usage" with the smallest size that is possible
  */
-export function planForBudget(source: ModelSource, budget: number, { group = 64, seen }: BudgetOptions = {}): Plan {
+export function planForBudget(
+  source: ModelSource,
+  budget: number,
+  { group = 64, seen, routing }: BudgetOptions = {},
+): Plan {
   const start = planFor(source, presetChoice("q8", group));
   const rungs: QuantType[] = group === 128 ? ["q4_128"] : [`q4_${group}`, "q4_128"];
   const steps = rungs.flatMap((type) => units(start, seen).map((names) => ({ names, type })));
@@ -103,7 +112,7 @@ export function planForBudget(source: ModelSource, budget: number, { group = 64,
       }
     return [...tensors.values()];
   };
-  const smallest = plannedBytes(source, after(steps.length));
+  const smallest = plannedBytes(source, after(steps.length), routing);
   if (smallest > budget)
     throw new LolaError(
       "usage",
@@ -113,7 +122,7 @@ export function planForBudget(source: ModelSource, budget: number, { group = 64,
   let [low, high] = [0, steps.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (plannedBytes(source, after(middle)) <= budget) high = middle;
+    if (plannedBytes(source, after(middle), routing) <= budget) high = middle;
     else low = middle + 1;
   }
   return after(high);

@@ -8,6 +8,7 @@ import { isQuantType, type QuantType } from "../base/quant.ts";
 import type { WriteOptions } from "../checkpoint/container.ts";
 import { FloatReader } from "../checkpoint/floats.ts";
 import { saveLola } from "../checkpoint/lola-file.ts";
+import type { RoutingProfile } from "../checkpoint/profile.ts";
 import { quantMatrix, type WeightKind, weightKind, weightKinds } from "../checkpoint/quantized.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import type { TensorInfo, TensorStream, TensorType } from "../checkpoint/tensor.ts";
@@ -18,6 +19,8 @@ import { metaOf, type Plan } from "./plan.ts";
 export interface QuantizeOptions extends WriteOptions {
   /** Of each input of a matrix, by the tensor's name: [inner], ≥ 0; from calibration. Where there is none, all inputs count alike. */
   importance?: ReadonlyMap<string, Float32Array>;
+  /** From calibration as well; without it the model keeps its own. */
+  routing?: RoutingProfile;
   /** Called with the bytes of the source that are done, and all of them. */
   progress?: (done: number, all: number) => void;
   signal?: AbortSignal;
@@ -84,7 +87,7 @@ export async function quantizeModel(
   const quantizer = new MatrixQuantizer(device, changing);
   try {
     const tensors = streams(quantizer, source, plan, measured, options);
-    const identity = await saveLola(path, { ...metaOf(source, plan), tensors }, options);
+    const identity = await saveLola(path, { ...metaOf(source, plan, options.routing), tensors }, options);
     return { identity, fileBytes: statSync(path).size, ...summary(source, plan, measured) };
   } finally {
     quantizer.close();
