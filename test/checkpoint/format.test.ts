@@ -22,6 +22,7 @@ import {
 const valid = await tinyFile();
 const packed = await tinyFile("f16");
 const quantized = await tinyFile("q4_32");
+const deepFile = await tinyFile("f32", {}, 1, { ...tinyConfig, layers: 6 });
 const utf8 = new TextEncoder();
 const loose = new Packr({ useRecords: false, variableMapSize: true });
 
@@ -63,6 +64,18 @@ function withChunk(stored: Uint8Array, codec: string, raw: number, tensor = 0): 
 
 /** Replaces the first row whose tensor has that name. */
 const row = (header: Header, name = "wte.weight"): Row => header.tensors.find((tensor) => tensor[0] === name)!;
+
+/** A routing profile of the tiny model's one layer of two experts, as a header lists it. */
+const profile = (): unknown[] => [
+  ["eng", [[10, 0]]],
+  ["swa", [[3, 7]]],
+];
+
+const withProfile = (routing: unknown, file = valid): Uint8Array =>
+  withHeader((header) => {
+    header.optional.push("routing");
+    Object.assign(header.meta, { routing });
+  }, file);
 
 const deep = (levels: number): Uint8Array => new Uint8Array(levels).fill(0x91);
 
@@ -162,6 +175,9 @@ const attacks: Record<string, Record<string, () => Uint8Array>> = {
     "a short chunk hash": () => withHeader((header) => (row(header)[4][0]![3] = "00")),
     "a length with a fraction": () => withHeader((header) => (row(header)[4][0]![1] = 1.5)),
     "an array as header": () => withBytes([0x90]),
+    "a field of meta that is no announced feature's": () =>
+      withHeader((header) => Object.assign(header.meta, { routing: profile() })),
+    "counts that are no numbers": () => withProfile([["swa", [["1", 2]]]]),
     "provenance without notes": () => withHeader((header) => Reflect.deleteProperty(header.meta.provenance, "notes")),
   },
   H10: { "a feature from the future": () => withHeader((header) => header.required.push("sparse")) },
@@ -170,6 +186,43 @@ const attacks: Record<string, Record<string, () => Uint8Array>> = {
     "quantized tensors that are not announced": () => withHeader((header) => header.required.pop(), quantized),
     "quantized tensors announced twice": () => withHeader((header) => header.required.push("quantized"), quantized),
     "announced, and none there": () => withHeader((header) => header.required.push("quantized")),
+  },
+  R1: {
+    "no language": () => withProfile([]),
+    "a language without a name": () => withProfile([["", [[1, 2]]]]),
+    "a language of 33 bytes": () => withProfile([["a".repeat(33), [[1, 2]]]]),
+    "a path": () => withProfile([["../swa", [[1, 2]]]]),
+    "languages out of order": () => withProfile(profile().toReversed()),
+    "a language twice": () => withProfile([profile()[0]!, profile()[0]!]),
+  },
+  R2: {
+    "a layer too many": () =>
+      withProfile([
+        [
+          "swa",
+          [
+            [1, 2],
+            [1, 2],
+          ],
+        ],
+      ]),
+    "no layers": () => withProfile([["swa", []]]),
+    "an expert too few": () => withProfile([["swa", [[3]]]]),
+    "no tokens": () => withProfile([["swa", [[0, 0]]]]),
+    "tokens that one layer lost": () =>
+      withProfile(
+        [
+          [
+            "swa",
+            [
+              [1, 2],
+              [3, 0],
+              [1, 1],
+            ],
+          ],
+        ],
+        deepFile,
+      ),
   },
   T1: {
     "a path": () => withHeader((header) => (row(header)[0] = "../../etc/passwd")),
@@ -300,12 +353,21 @@ test("what is valid is read", () => {
   readAll(quantized, true);
 });
 
-test("an optional feature from the future is told and ignored", () => {
-  const model = readAll(
-    withHeader((header) => header.optional.push("index")),
-    true,
-  );
-  expect(model.notes.join()).toContain("index");
+test("an optional feature from the future is told and ignored, its field with it", () => {
+  const bare = withHeader((header) => header.optional.push("index"));
+  const full = withHeader((header) => {
+    header.optional.push("index");
+    Object.assign(header.meta, { index: [1, 2] });
+  });
+  for (const file of [bare, full]) expect(readAll(file, true).notes.join()).toContain("index");
+});
+
+test("a routing profile is read, and does not count in the identity", () => {
+  const model = readAll(withProfile(profile()), true);
+  expect(model.routing).toEqual(new Map(profile() as [string, number[][]][]));
+  expect(model.notes).toEqual([]);
+  expect(model.identity).toBe(readAll(valid).identity);
+  expect(readAll(valid).routing).toBeUndefined();
 });
 
 test("msgpackr alone would have taken a header that the scan refuses", () => {

@@ -89,10 +89,15 @@ export function memoryOutput(): Output & { bytes(): Uint8Array } {
 const provenance = { made: "import", from: "test", version: "0", notes: [] };
 
 /** A valid file of the tiny model. */
-export async function tinyFile(type: TensorType = "f32", options: WriteOptions = {}, seed = 1): Promise<Uint8Array> {
+export async function tinyFile(
+  type: TensorType = "f32",
+  options: WriteOptions = {},
+  seed = 1,
+  config = tinyConfig,
+): Promise<Uint8Array> {
   const output = memoryOutput();
-  const meta = { config: tinyConfig, tokenizer: tinyTokenizer, provenance };
-  await writeContainer(output, "model", meta, tinyTensors(type, tinyConfig, seed), options);
+  const meta = { config, tokenizer: tinyTokenizer, provenance };
+  await writeContainer(output, "model", meta, tinyTensors(type, config, seed), options);
   return output.bytes();
 }
 

@@ -60,6 +60,21 @@ test("every matrix gets importance of its inputs, 1 on average; every token has 
   expect(new Set(own).size).toBe(own.length);
 });
 
+test("where each language's tokens went adds up to what each expert saw", async () => {
+  const texts = [
+    { language: "eng", text: "All human beings" },
+    { language: "swa", text: text.slice(0, 100) },
+    { language: "eng", text: "are born free" },
+  ];
+  const { routing, seen } = await calibrate(model, texts);
+  const [[eng], [swa]] = [routing!.get("eng")!, routing!.get("swa")!];
+  const total = (counts: readonly number[]) => counts.reduce((a, b) => a + b, 0);
+  expect([...routing!.keys()]).toEqual(["eng", "swa"]);
+  expect([total(eng!), total(swa!)]).toEqual([1 + 16 + 1 + 13, 101]);
+  expect(eng!.map((count, e) => count + swa![e]!)).toEqual([...seen.values()]);
+  expect((await calibrate(model, texts.slice(1, 2))).routing!.get("swa")).toEqual([swa!]);
+});
+
 test("the first matrix's inputs are those of plain loops", async () => {
   const { importance } = await calibrate(model, [{ language: "und", text: text.slice(0, 60) }]);
   const table = (name: string) => toFloats(Buffer.concat([...random.read(name)].map((p) => p.slice())), "f32");
