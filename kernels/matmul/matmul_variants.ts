@@ -12,7 +12,7 @@ type Shape = Record<"inner" | "cols", number>;
 const manyRows = 5;
 
 /** Rows of a block on a CPU adapter; where not even half of it is full, smaller ones do better. */
-export const blockRows = 64;
+const blockRows = 64;
 
 /** CPU adapters do best without workgroup memory, by broadcasts within subgroups of 8. */
 export function broadcasts({ software, subgroups }: GpuTraits): boolean {

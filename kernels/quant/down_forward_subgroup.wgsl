@@ -1,4 +1,5 @@
-// Eight rows by 4 × 8 columns a subgroup of 8: a load of h serves 8 values of k by broadcasts. For CPU adapters.
+// 32 × 32 of y a subgroup of 8, whose lanes have 4 columns each and hand each other rows of h by broadcasts, so that codes
+// are read once for 32 rows. For CPU adapters, where a load costs as much as dozens of products.
 enable subgroups;
 
 struct Params {
@@ -16,7 +17,7 @@ override BITS: u32 = 8;
 override GROUP: u32 = 64;
 override BLOCK: u32 = 4 + GROUP * BITS / 8; // vec4 of a block: 2 of scales, 2 of minimums, then lines of 4
 
-@group(0) @binding(0) var<storage, read> h: array<f32>; // [T, K]
+@group(0) @binding(0) var<storage, read> h: array<vec4f>; // [T, K]
 @group(0) @binding(1) var<storage, read> order: array<u32>; // [T]
 @group(0) @binding(2) var<storage, read> start: array<u32>; // [E + 1]
 @group(0) @binding(3) var<storage, read> prob: array<f32>; // [MoE layers · T]
@@ -25,7 +26,7 @@ override BLOCK: u32 = 4 + GROUP * BITS / 8; // vec4 of a block: 2 of scales, 2 o
 @group(0) @binding(6) var<storage, read_write> y: array<vec4f>; // [T, N]
 @group(0) @binding(7) var<uniform> params: Params;
 
-const ROWS = 8u;
+const ROWS = 32u;
 
 var<workgroup> results: array<vec4f, ROWS * 8>;
 
@@ -49,6 +50,18 @@ fn weights(words: vec4u, scale: vec4f, minimum: vec4f) -> mat4x4f {
 fn store(e: u32, i: u32, n: u32, product: vec4f) {
   let t = order[i];
   y[t * (params.cols / 4) + n] += prob[params.at + t] * (product + b[e * (params.cols / 4) + n]);
+}
+
+// Adds eight rows, four values of a lane each, times the lane's four columns.
+fn products(sums: ptr<function, array<vec4f, ROWS>>, row: u32, a: vec4f, columns: mat4x4f) {
+  sums[row] += columns * subgroupBroadcast(a, 0);
+  sums[row + 1] += columns * subgroupBroadcast(a, 1);
+  sums[row + 2] += columns * subgroupBroadcast(a, 2);
+  sums[row + 3] += columns * subgroupBroadcast(a, 3);
+  sums[row + 4] += columns * subgroupBroadcast(a, 4);
+  sums[row + 5] += columns * subgroupBroadcast(a, 5);
+  sums[row + 6] += columns * subgroupBroadcast(a, 6);
+  sums[row + 7] += columns * subgroupBroadcast(a, 7);
 }
 
 // Expert and first row of the group's tile: experts have whole tiles, in order; beyond the last, none.
@@ -79,38 +92,34 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let column = min(n, cols - 1);
   let panel = (e - params.first) * ((params.cols + 15) / 16) + column / 4;
   var block = panel * ((params.inner + GROUP - 1) / GROUP) * BLOCK;
-  var rows: array<u32, ROWS>;
-  for (var r = 0u; r < ROWS; r++) {
-    rows[r] = min(begin + r, end - 1) * params.inner + lane;
-  }
+  let quads = params.inner / 4;
+  let rows = min(vec4u(begin + lane) + vec4u(0, 8, 16, 24), vec4u(end - 1)) * quads;
+  let live = end - begin;
   var sums: array<vec4f, ROWS>;
-  for (var first = 0u; first < params.inner; first += GROUP) {
+  for (var first = 0u; first < quads; first += GROUP / 4) {
     let scale = halves(block, column % 4);
     let minimum = halves(block + 2, column % 4);
-    var line = block + 4 + column % 4;
-    for (var k = first; k < min(first + GROUP, params.inner); k += 8) {
-      var low = w[line];
-      var high = low >> vec4u(4);
-      if (BITS == 8) {
-        high = w[line + 4];
-      } else {
-        low &= vec4u(0x0f0f0f0f);
-        high &= vec4u(0x0f0f0f0f);
+    for (var k = first; k < min(first + GROUP / 4, quads); k++) {
+      let row = 4 * (k - first);
+      var words = w[block + 4 + row * BITS / 32 * 4 + column % 4];
+      if (BITS == 4) {
+        words = (words >> vec4u(row & 4)) & vec4u(0x0f0f0f0f);
       }
-      line += BITS;
-      let w0 = weights(low, scale, minimum);
-      let w4 = weights(high, scale, minimum);
-      for (var r = 0u; r < ROWS; r++) {
-        let a = h[rows[r] + k];
-        sums[r] += subgroupBroadcast(a, 0) * w0[0] + subgroupBroadcast(a, 1) * w0[1];
-        sums[r] += subgroupBroadcast(a, 2) * w0[2] + subgroupBroadcast(a, 3) * w0[3];
-        sums[r] += subgroupBroadcast(a, 4) * w4[0] + subgroupBroadcast(a, 5) * w4[1];
-        sums[r] += subgroupBroadcast(a, 6) * w4[2] + subgroupBroadcast(a, 7) * w4[3];
+      let columns = weights(words, scale, minimum);
+      products(&sums, 0, h[rows.x + k], columns);
+      if (live > 8) {
+        products(&sums, 8, h[rows.y + k], columns);
+      }
+      if (live > 16) {
+        products(&sums, 16, h[rows.z + k], columns);
+      }
+      if (live > 24) {
+        products(&sums, 24, h[rows.w + k], columns);
       }
     }
     block += BLOCK;
   }
-  // By way of workgroup memory, so that this loop is not unrolled: it would take long to compile.
+  // By way of workgroup memory: an index that varies would put the sums in memory all along.
   for (var r = 0u; r < ROWS; r++) {
     results[r * 8 + lane] = sums[r];
   }

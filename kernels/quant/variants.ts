@@ -1,6 +1,6 @@
 /** WGSL variants of the products with quantized matrices. */
 import { ceilDiv, type GpuTraits, type Variant } from "../kernel.ts";
-import { blockRows, broadcasts, hasTiles, inHalf } from "../matmul/matmul_variants.ts";
+import { broadcasts, hasTiles, inHalf } from "../matmul/matmul_variants.ts";
 import { tiles } from "../moe/group_variants.ts";
 import down from "./down_forward.wgsl" with { type: "text" };
 import downSubgroup from "./down_forward_subgroup.wgsl" with { type: "text" };
@@ -9,9 +9,9 @@ import downRow from "./down_row_forward.wgsl" with { type: "text" };
 import downRowWide from "./down_row_forward_wide.wgsl" with { type: "text" };
 import logits from "./logits_forward.wgsl" with { type: "text" };
 import logitsRow from "./logits_forward_row.wgsl" with { type: "text" };
+import logitsSubgroup from "./logits_forward_subgroup.wgsl" with { type: "text" };
 import logitsTile from "./logits_forward_tile.wgsl" with { type: "text" };
 import matmul from "./matmul_forward.wgsl" with { type: "text" };
-import matmulBlock from "./matmul_forward_block.wgsl" with { type: "text" };
 import matmulRow from "./matmul_forward_row.wgsl" with { type: "text" };
 import matmulSubgroup from "./matmul_forward_subgroup.wgsl" with { type: "text" };
 import matmulTile from "./matmul_forward_tile.wgsl" with { type: "text" };
@@ -69,18 +69,11 @@ export const matmulVariants: readonly Variant<"rows" | "inner" | "cols" | Quant>
   rows("row", matmulRow, manyRows - 1),
   inHalf(matmulTiled),
   {
-    name: "block",
-    code: matmulBlock,
-    fits: (gpu, p) => broadcasts(gpu) && isWhole(p) && 2 * p.rows >= blockRows,
-    constants,
-    grid: (p) => [ceilDiv(p.cols, 32), ceilDiv(p.rows, blockRows), 1],
-  },
-  {
     name: "subgroup",
     code: matmulSubgroup,
     fits: (gpu, p) => broadcasts(gpu) && isLarge(p),
     constants,
-    grid: (p) => [ceilDiv(p.cols, 32), ceilDiv(p.rows, 8), 1],
+    grid: (p) => [ceilDiv(p.cols, 32), ceilDiv(p.rows, 32), 1],
   },
   matmulTiled,
   elements(matmul),
@@ -101,7 +94,7 @@ function grouped(subgroup: string, tile: string, any: string): readonly Variant<
       code: subgroup,
       fits: (gpu, p) => broadcasts(gpu) && isWhole(p),
       constants,
-      grid: tiles(8, 32),
+      grid: tiles(32, 32),
     },
     tiled,
     elements(any),
@@ -124,6 +117,13 @@ const logitsTiled: Variant<"rows" | "width" | "count" | Quant> = {
 
 export const logitsVariants: readonly Variant<"rows" | "width" | "count" | Quant>[] = [
   inHalf(logitsTiled),
+  {
+    name: "subgroup",
+    code: logitsSubgroup,
+    fits: (gpu, p) => broadcasts(gpu) && p.rows >= manyRows && p.width % 8 === 0,
+    constants,
+    grid: (p) => [ceilDiv(p.count, 32), ceilDiv(p.rows, 32), 1],
+  },
   logitsTiled,
   {
     name: "row",
