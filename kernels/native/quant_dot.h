@@ -8,146 +8,117 @@ typedef int32_t vi_unaligned __attribute__((vector_size(4 * VW), aligned(4), may
 INLINE vi load_codes(const char *p) { return *(const vi_unaligned *)p; }
 INLINE vi splat_four(int32_t x) { return x - (vi){0}; }
 
-/* Inputs of the smallest group: they take `bits` lines, and 16 bits hold their sums of 4-bit codes times activations. */
-enum { CHUNK = 32 };
-
-/* Is each step of a product one instruction? With AVX-512 it depends on the processor: VNNI came two years later. */
-#if VW == 16
-#define HAS_DOT (__builtin_cpu_supports("avx512vnni") != 0)
-#elif defined(__ARM_FEATURE_DOTPROD)
-#define HAS_DOT 1
-#else
-#define HAS_DOT 0
-#endif
+/* Lines of the smallest group: 32 inputs of 4 bits. */
+enum { LEAST_LINES = 4 };
 
 #if VW == 16 || defined(__ARM_FEATURE_DOTPROD)
-/* sum + four codes of each lane, of `bits` bits, times four activations. */
-INLINE vi add_dot(vi sum, vi codes, const int32_t *x, const uint32_t bits) {
+/* sum + four codes of each lane times four bytes of activations. */
+INLINE vi add_dot(vi sum, vi codes, const int32_t *x) {
 #if VW == 16
-  (void)bits;
   __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(codes), "m"(*x));
   return sum;
 #else
-  /* There is a product of signed bytes only: a code is twice its half, and the bit that falls off. */
-  typedef uint8_t bytes __attribute__((vector_size(16)));
-  const int8x16_t terms = (int8x16_t)splat_four(*x);
-  if (bits == 4) return (vi)vdotq_s32((int32x4_t)sum, (int8x16_t)codes, terms);
-  const int8x16_t half = (int8x16_t)((bytes)codes >> 1), bit = (int8x16_t)((bytes)codes & 1);
-  return (vi)vdotq_s32(vdotq_s32(vdotq_s32((int32x4_t)sum, half, terms), half, terms), bit, terms);
+  return (vi)vdotq_s32((int32x4_t)sum, (int8x16_t)codes, (int8x16_t)splat_four(*x));
 #endif
 }
 
-/* sums[r] += a chunk of one vector of columns; `codes`: its first line; x: [chunk / 4][rows]. */
-INLINE void dot_chunk(const uint32_t rows, const uint32_t bits, const char *codes, const int32_t *x, vi *sums) {
-  UNROLL
-  for (uint32_t line = 0; line < bits; line++) {
-    const vi all = load_codes(codes + line * LINE), low = bits == 4 ? all & 0x0f0f0f0f : all;
+/*
+ * A group of one vector of columns times rows of bytes: high and low bytes of activations apart. Lone rows have two sums for
+ * each, since one would wait for itself. ARM multiplies signed bytes only: there codes of 8 bits are 128 less.
+ */
+INLINE void dot_group(const uint32_t rows, const uint32_t bits, const char *codes, uint32_t count, const int32_t *x,
+                      vi *sums) {
+  enum { CHAINS = 2 };
+  const uint32_t last = rows == 1 ? CHAINS - 1 : 0;
+  vi high[CHAINS][QUANT_ROWS] = {0}, low[CHAINS][QUANT_ROWS] = {0};
+  for (uint32_t from = 0; from < count; from += LEAST_LINES) {
     UNROLL
-    for (uint32_t r = 0; r < rows; r++, x++) sums[r] = add_dot(sums[r], low, x, bits);
-    if (bits == 8) continue;
-    const vi high = (all >> 4) & 0x0f0f0f0f;
-    UNROLL
-    for (uint32_t r = 0; r < rows; r++, x++) sums[r] = add_dot(sums[r], high, x, bits);
+    for (uint32_t line = 0; line < LEAST_LINES; line++, codes += LINE) {
+      const vi all = load_codes(codes);
+      UNROLL
+      for (uint32_t shift = 0; shift < 8; shift += bits) {
+        const vi some = bits == 4 ? (all >> shift) & 0x0f0f0f0f : VW == 16 ? all : all ^ (int32_t)0x80808080;
+        const uint32_t chain = (bits == 4 ? shift / 4 : line & 1) * last;
+        UNROLL
+        for (uint32_t r = 0; r < rows; r++, x += FOUR) {
+          high[chain][r] = add_dot(high[chain][r], some, x);
+          low[chain][r] = add_dot(low[chain][r], some, x + 1);
+        }
+      }
+    }
   }
+  if (last) {
+    high[0][0] += high[last][0];
+    low[0][0] += low[last][0];
+  }
+  UNROLL
+  for (uint32_t r = 0; r < rows; r++) sums[r] = (high[0][r] << 8) + low[0][r];
 }
 #else
-#define dot_chunk pair_chunk
+#define dot_group pair_group
 #endif
 
-#if WIDE
+#if VW == 16 || !defined(__ARM_FEATURE_DOTPROD)
 /* sum + the pairs of codes, 16 bits each, of each lane times a pair of activations. */
 INLINE vi add_pairs(vi sum, vi codes, int32_t x) {
-#if defined(__SSE2__)
+#if VW == 16
+  return sum + (vi)_mm512_madd_epi16((__m512i)codes, (__m512i)splat_four(x));
+#elif VW == 8
+  return sum + (vi)_mm256_madd_epi16((__m256i)codes, (__m256i)splat_four(x));
+#elif defined(__SSE2__)
   return sum + (vi)_mm_madd_epi16((__m128i)codes, (__m128i)splat_four(x));
 #else
-  /* 255 · 127 fits 16 bits. */
-  typedef int16_t pairs __attribute__((vector_size(16)));
-  const pairs products = (pairs)codes * (pairs)splat_four(x);
-#if defined(__ARM_NEON)
-  return (vi)vpadalq_s16((int32x4_t)sum, (int16x8_t)products);
-#else
-  return sum + (((vi)products << 16) >> 16) + ((vi)products >> 16);
-#endif
+  return sum + (codes & 0xffff) * (int16_t)x + (codes >> 16) * (x >> 16);
 #endif
 }
 
-INLINE void pair_chunk(const uint32_t rows, const uint32_t bits, const char *codes, const int32_t *x, vi *sums) {
+/* A group of one vector of columns times rows of pairs. 128 · 255 · MOST_CODE fits 32 bits. */
+INLINE void pair_group(const uint32_t rows, const uint32_t bits, const char *codes, uint32_t count, const int32_t *x,
+                       vi *sums) {
   const int32_t mask = bits == 4 ? 0x000f000f : 0x00ff00ff;
   UNROLL
-  for (uint32_t line = 0; line < bits; line++) {
-    const vi all = load_codes(codes + line * LINE);
+  for (uint32_t r = 0; r < rows; r++) sums[r] = (vi){0};
+  for (uint32_t line = 0; line < count; line++, codes += LINE) {
+    const vi all = load_codes(codes);
     UNROLL
     for (uint32_t shift = 0; shift < 8; shift += bits, x += rows * FOUR) {
       const vi even = (all >> shift) & mask, odd = (all >> (shift + 8)) & mask;
       UNROLL
       for (uint32_t r = 0; r < rows; r++) {
         sums[r] = add_pairs(add_pairs(sums[r], even, x[r * FOUR]), odd, x[r * FOUR + 1]);
+        /* Sums made in another order would not all fit the registers. */
         SETTLE(sums[r]);
       }
     }
   }
 }
-#elif VW >= 8
-#if VW == 16
-#define VECTOR_OF(op) _mm512_##op
-typedef __m512i vm;
 #else
-#define VECTOR_OF(op) _mm256_##op
-typedef __m256i vm;
+#define pair_group dot_group
 #endif
 
-/*
- * Pairs of bytes are multiplied and added in 16 bits, exact for codes of 4 bits: of 8-bit codes low and high halves go
- * apart. Eight such sums fit: 8 · 2 · 15 · 127 < 2¹⁵.
- */
-INLINE void pair_chunk(const uint32_t rows, const uint32_t bits, const char *codes, const int32_t *x, vi *sums) {
-  vm low_sums[QUANT_ROWS] = {0}, high_sums[QUANT_ROWS] = {0};
-  UNROLL
-  for (uint32_t line = 0; line < bits; line++, x += bits == 4 ? 2 * rows : rows) {
-    const vi all = load_codes(codes + line * LINE), low = all & 0x0f0f0f0f, high = (all >> 4) & 0x0f0f0f0f;
-    const int32_t *next = bits == 4 ? x + rows : x;
-    UNROLL
-    for (uint32_t r = 0; r < rows; r++) {
-      vm *other = bits == 4 ? &low_sums[r] : &high_sums[r];
-      low_sums[r] = VECTOR_OF(add_epi16)(low_sums[r], VECTOR_OF(maddubs_epi16)((vm)low, (vm)splat_four(x[r])));
-      *other = VECTOR_OF(add_epi16)(*other, VECTOR_OF(maddubs_epi16)((vm)high, (vm)splat_four(next[r])));
-      /* Sums made in another order would not all fit the registers. */
-      SETTLE(low_sums[r]);
-      if (bits == 8) SETTLE(high_sums[r]);
-    }
-  }
-  UNROLL
-  for (uint32_t r = 0; r < rows; r++) {
-    sums[r] += (vi)VECTOR_OF(madd_epi16)(low_sums[r], VECTOR_OF(set1_epi16)(1));
-    if (bits == 8) sums[r] += (vi)VECTOR_OF(madd_epi16)(high_sums[r], VECTOR_OF(set1_epi16)(16));
-  }
+/* What a code of 0, or what stands for one, means. */
+INLINE vf least(const char *panel, uint32_t v, vf scale, const uint32_t bits, const int dots) {
+  const vf minimum = load_weights(panel + HALVES, v * VW, F16);
+  return dots && bits == 8 && VW < 16 ? minimum + 128.0f * scale : minimum;
 }
-#else
-#define pair_chunk dot_chunk
-#endif
 
-/* c[rows, PANEL], rows `pitch` floats apart = rows · panel; with `dots`, by dot_chunk. */
+/* c[rows, PANEL], rows `pitch` floats apart = rows · panel; with `dots`, by dot_group. */
 INLINE void panel_product(const uint32_t rows, const uint32_t bits, const int dots, const char *panel, uint32_t blocks,
                           uint32_t group, const Rounded *a, float *c, size_t pitch) {
   enum { AHEAD = 2048 }; /* as prefetch() has it */
+  const uint32_t count = group * bits / 32;
   const int32_t *x = a->codes;
   const float *factors = a->factors;
   vf acc[QUANT_ROWS][NV] = {0};
   for (uint32_t i = 0; i < blocks; i++, factors += 2 * rows) {
-    const char *const codes = panel + 2 * HALVES, *const end = codes + group * bits * (PANEL / 8);
-    __builtin_prefetch(panel + AHEAD, 0, 2);
+    const char *const codes = panel + 2 * HALVES;
+    for (uint32_t line = 0; line <= count; line++) __builtin_prefetch(panel + line * LINE + AHEAD, 0, 2);
     UNROLL
     for (uint32_t v = 0; v < NV; v++) {
-      const int32_t *terms = x;
-      vi sums[QUANT_ROWS] = {0};
-      for (const char *at = codes; at < end; at += bits * LINE, terms += CHUNK / 4 * FOUR * rows) {
-        if (v == 0)
-          UNROLL
-          for (uint32_t line = 0; line < bits; line++) __builtin_prefetch(at + line * LINE + AHEAD, 0, 2);
-        if (dots) dot_chunk(rows, bits, at + v * 4 * VW, terms, sums);
-        else pair_chunk(rows, bits, at + v * 4 * VW, terms, sums);
-      }
-      const vf scale = load_weights(panel, v * VW, F16), minimum = load_weights(panel + HALVES, v * VW, F16);
+      vi sums[QUANT_ROWS];
+      if (dots) dot_group(rows, bits, codes + v * 4 * VW, count, x, sums);
+      else pair_group(rows, bits, codes + v * 4 * VW, count, x, sums);
+      const vf scale = load_weights(panel, v * VW, F16), minimum = least(panel, v, scale, bits, dots);
       UNROLL
       for (uint32_t r = 0; r < rows; r++) {
         acc[r][v] = multiply_add(__builtin_convertvector(sums[r], vf), splat(factors[r]) * scale, acc[r][v]);
@@ -155,7 +126,7 @@ INLINE void panel_product(const uint32_t rows, const uint32_t bits, const int do
       }
     }
     x += group / 4 * FOUR * rows;
-    panel = end;
+    panel = codes + count * LINE;
   }
   UNROLL
   for (uint32_t r = 0; r < rows; r++)
