@@ -115,6 +115,8 @@ export interface ModelDescription {
   bytes: number;
   tensors: TensorInfo[];
   provenance: Provenance;
+  /** Languages whose routing was counted; none without a profile. */
+  languages: string[];
   notes: string[];
 }
 
@@ -129,6 +131,7 @@ export function describeModel(model: ModelSource): ModelDescription {
     bytes: tensors.reduce((sum, { bytes }) => sum + bytes, 0),
     tensors,
     provenance: model.provenance,
+    languages: [...(model.routing?.keys() ?? [])],
     notes: [...model.notes],
   };
 }

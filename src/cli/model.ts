@@ -4,6 +4,7 @@ import type { ModelSource } from "../checkpoint/source.ts";
 import type { DeviceChoice } from "../device/choose.ts";
 import type { Model } from "../model/open.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { languageShares, type OffloadFlags } from "./offload.ts";
 import type { Notes } from "./streams.ts";
 
 /**
@@ -36,20 +37,27 @@ export interface Loaded {
   seconds: number;
 }
 
-/** Opens an engine and brings the weights there. @throws LolaError "device" */
+/**
+ * Opens an engine and brings the weights there; with `--memory` experts only as far as they fit.
+ * @throws LolaError "device" where there is no room, "usage" for a language of no profile
+ */
 export async function loadOn(
   source: ModelSource,
   tokenizer: Tokenizer,
-  engine: { device: DeviceChoice; threads: number | undefined },
+  engine: { device: DeviceChoice; threads: number | undefined } & OffloadFlags,
   notes: Notes,
 ): Promise<Loaded> {
   const started = performance.now();
+  const shares = languageShares(source, engine);
   const { openDevice } = await import("../device/choose.ts");
   const { loadModel } = await import("../model/open.ts");
+  const { poolWithin } = await import("../model/offload-plan.ts");
   notes.progress(`loading ${source.label}`);
   try {
     const { device, why } = await openDevice(engine.device, engine.threads ? { threads: engine.threads } : {});
-    const model = loadModel(device, source, tokenizer);
+    const pool = engine.memory === undefined ? undefined : poolWithin(device, source, engine.memory);
+    const model = loadModel(device, source, tokenizer, pool);
+    if (shares) await pool?.warm(shares);
     return { model, why, seconds: (performance.now() - started) / 1000 };
   } finally {
     notes.progress("");

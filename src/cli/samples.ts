@@ -7,6 +7,7 @@ import type { Sampling } from "../model/session.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { Context } from "./context.ts";
 import { knownIdentity, type Loaded } from "./model.ts";
+import { type OffloadJson, offloadJson, showOffload } from "./offload.ts";
 import { toJson } from "./streams.ts";
 
 /** A token as --json and --jsonl tell it. */
@@ -38,6 +39,8 @@ export interface Generation {
   seed: bigint | null;
   sampling: Record<string, number>;
   samples: SampleJson[];
+  /** Null where all experts are on the device. */
+  offload: OffloadJson | null;
   timings: Record<string, number>;
 }
 
@@ -111,9 +114,12 @@ export async function generateSamples(
     tokens: totals.tokens,
     tokensPerSecond: totals.decode > 0 ? (totals.tokens - flags.samples) / totals.decode : 0,
   };
-  if (json) return { ...head, samples, timings };
-  if (flags.jsonl) event("end", { samples: flags.samples, timings });
+  const { pool } = loaded.model.weights;
+  const offload = pool ? offloadJson(pool) : null;
+  if (json) return { ...head, samples, offload, timings };
+  if (flags.jsonl) event("end", { samples: flags.samples, offload, timings });
   else notes.tell(`${totals.tokens} tokens, ${timings.tokensPerSecond.toFixed(1)} a second`);
+  if (pool && !flags.jsonl) notes.tell(showOffload(pool));
   return undefined;
 }
 
@@ -122,7 +128,7 @@ function describe(
   device: Device,
   prompt: number[],
   sampling: Sampling,
-): Omit<Generation, "samples" | "timings"> {
+): Omit<Generation, "samples" | "offload" | "timings"> {
   const { kind, name } = device.info;
   const { temperature, topK, topP, minP, repetitionPenalty } = sampling;
   return {

@@ -89,6 +89,10 @@ lola generate --json:
   sampling     temperature, top_k, top_p, min_p, repetition_penalty
   samples      for each: index, text, ids, finish_reason, logprob (sum, natural
                logarithm) and, with --logprobs K, logprobs: a list of tokens
+  offload      null without --memory, and where all experts fit; else slots
+               (experts on the device at once), experts, read_bytes (of them,
+               those of --lang too), layers (for each MoE layer: layer, and
+               hits, misses: experts that rows coming together asked for)
   timings      load_seconds, prefill_seconds, decode_seconds, tokens,
                tokens_per_second
 
@@ -101,7 +105,7 @@ lola generate --jsonl, one object a line:
                token, logprob, experts (one for each MoE layer, for the token
                that was fed), top (with --logprobs)
   sample       event, sample, finish_reason, tokens, logprob
-  end          event, samples (count), timings
+  end          event, samples (count), offload, timings
 
 lola quantize --json:
   model, path, identity

@@ -6,6 +6,7 @@ import type { ModelSource } from "../checkpoint/source.ts";
 import type { Device } from "../device/device.ts";
 import { type HfFiles, parseHfTokenizer } from "../tokenizer/load.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { ExpertPool } from "./offload-pool.ts";
 import { Session, type SessionOptions } from "./session.ts";
 import { loadWeights, type Weights } from "./weights.ts";
 
@@ -49,13 +50,19 @@ export class Model {
 
 /**
  * Streams a model's weights to a device.
+ * @param pool brings experts when they are wanted; such a model runs in sessions, and nowhere else
  * @throws LolaError "device" when they do not fit; DataError when the file is damaged
  */
-export function loadModel(device: Device, source: ModelSource, tokenizer = tokenizerOf(source)): Model {
+export function loadModel(
+  device: Device,
+  source: ModelSource,
+  tokenizer = tokenizerOf(source),
+  pool?: ExpertPool,
+): Model {
   if (tokenizer.size > source.config.vocabulary)
     throw new DataError(
       "model.vocabulary",
       `${source.label}: the tokenizer has ${tokenizer.size} tokens, the model ${source.config.vocabulary}`,
     );
-  return new Model(device, source, tokenizer, loadWeights(device, source.config, source));
+  return new Model(device, source, tokenizer, loadWeights(device, source.config, source, pool));
 }

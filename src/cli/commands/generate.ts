@@ -2,6 +2,7 @@
 import { LolaError } from "../../base/errors.ts";
 import { engineFlags, modelFlag } from "../flags.ts";
 import { loadOn, openNamed } from "../model.ts";
+import { offloadFlags } from "../offload.ts";
 import { fitPrompt, readPrompt } from "../prompt.ts";
 import { type Generation, generateSamples, samplingOf } from "../samples.ts";
 import { defineCommand } from "../table.ts";
@@ -11,6 +12,7 @@ export const generate = defineCommand({
   summary: "continues a text",
   examples: [
     { line: 'lola generate "All human beings"', doc: "continue a text with the built-in model" },
+    { line: "lola generate -m lola_v1-q4 --memory 3GiB --lang swa Habari", doc: "a model larger than memory" },
     { line: "cat letter.txt | lola generate -m lola_v1 -n 400", doc: "continue piped text with a stored model" },
     {
       line: 'lola generate --greedy --json "Tous les" | jq -r .samples[0].text',
@@ -117,6 +119,7 @@ export const generate = defineCommand({
     stream: { type: "negated", doc: "write each text when it is finished", category: "Output" },
     ...modelFlag,
     ...engineFlags,
+    ...offloadFlags,
   },
   notes: [
     "The prompt is the file, then stdin, then the arguments, joined by blanks; the last line end of a file or of stdin is left out. An empty argument starts a new document.",

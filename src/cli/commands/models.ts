@@ -123,6 +123,7 @@ function showModel({
   bytes: size,
   tensors,
   provenance,
+  languages,
   notes,
 }: ModelDescription): string {
   const facts = table([
@@ -132,6 +133,7 @@ function showModel({
     ["parameters", `${grouped(parameters.total)}, ${grouped(parameters.active)} active for a token`],
     ["weights", bytes(size)],
     ...Object.entries(config).map(([key, value]) => [key, typeof value === "number" ? String(value) : value]),
+    ...(languages.length > 0 ? [["routing counted in", languages.join(" ")]] : []),
     ...[...provenance.notes, ...notes].map((note) => ["note", note]),
   ]);
   return `${facts}\n\n${table(tensors.map((t) => [t.name, t.type, `[${t.shape.join(", ")}]`]))}`;
