@@ -7,9 +7,9 @@ import { planTraining } from "../train/plan.ts";
 import { bytes } from "./style.ts";
 import type { Plan } from "./train-show.ts";
 
-/** Bytes that the engine may still take; null for a hardware GPU, which does not tell. */
-export function availableMemory({ kind, software }: Pick<DeviceInfo, "kind" | "software">): number | null {
-  return kind === "gpu" && !software ? null : process.availableMemory();
+/** Bytes that the engine may take; null for a hardware GPU, which does not tell. */
+export function availableMemory({ memoryLimit }: DeviceInfo): number | null {
+  return memoryLimit ?? null;
 }
 
 /** @throws LolaError "device" with the numbers and the nearest setting that fits */

@@ -65,6 +65,10 @@ export interface DeviceInfo {
   name: string;
   /** Runs on the CPU through a GPU interface. */
   software: boolean;
+  /** Bytes that its tensors may take in all; it is not there where the system does not tell. */
+  memoryLimit?: number;
+  /** Bytes of the largest tensor, or row of one that may be split, where there is such a limit. */
+  bindingLimit?: number;
   /** Facts for `lola doctor`: driver, limits, features, instruction set. */
   details: Record<string, string | number>;
 }

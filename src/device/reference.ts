@@ -44,7 +44,13 @@ function valuesOf(tensor: Tensor): Values {
 }
 
 class ReferenceDevice implements Device {
-  readonly info: DeviceInfo = { kind: "reference", name: "plain loops, 1 thread", software: true, details: {} };
+  readonly info: DeviceInfo = {
+    kind: "reference",
+    name: "plain loops, 1 thread",
+    software: true,
+    memoryLimit: process.availableMemory(),
+    details: {},
+  };
   readonly compileSeconds = 0;
   private readonly live = new Set<HostTensor>();
 

@@ -67,6 +67,7 @@ export class CpuDevice implements Device {
       kind: "cpu",
       name,
       software: true,
+      memoryLimit,
       details: { "instruction sets": sets, threads, "memory available": memoryLimit },
     };
   }

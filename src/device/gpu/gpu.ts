@@ -47,7 +47,6 @@ export class GpuDevice implements Device {
     this.device = device;
     this.traits = traits;
     const name = traits.half ? `${report.name} in f16` : report.name;
-    this.info = { kind: "gpu", name, software: report.software, details: report.details };
     this.health = new Health(device, options.faults ?? {});
     const { maxStorageBufferBindingSize, maxBufferSize } = device.limits;
     const limit = Math.min(
@@ -55,6 +54,15 @@ export class GpuDevice implements Device {
       maxBufferSize,
       options.bindingLimit ?? Number.POSITIVE_INFINITY,
     );
+    this.info = {
+      kind: "gpu",
+      name,
+      software: report.software,
+      // A software adapter's memory is the system's.
+      ...(report.software && { memoryLimit: process.availableMemory() }),
+      bindingLimit: limit,
+      details: report.details,
+    };
     this.tensors = new Memory(device, this.health, limit);
     this.pipelines = new Pipelines(device, traits, this.health);
   }

@@ -1,6 +1,6 @@
 /** Tensors in GPU buffers: allocation in parts, views, uploads at any element. */
-import { LolaError } from "../../base/errors.ts";
 import { elements, type Part, storageBytes, type Tensor, type TensorSpec } from "../device.ts";
+import { bindingBytes, rowsOfPart } from "../split.ts";
 import { bufferUsage } from "./dawn.ts";
 import type { Health } from "./health.ts";
 import { Panels } from "./panels.ts";
@@ -56,9 +56,6 @@ export function gpuTensor(tensor: Tensor): GpuTensor {
   throw new Error(`${tensor.label} belongs to another device`);
 }
 
-/** Buffers end on a whole vec4, so that kernels may read four elements at a time. */
-const align = (bytes: number) => Math.max(16, Math.ceil(bytes / 16) * 16);
-
 /** Dawn keeps a copy of every upload until the next submit. */
 const uploadsPerSubmit = 64 << 20;
 
@@ -77,13 +74,12 @@ export class Memory {
 
   /** @throws LolaError "device" when the tensor, or a row of one that may be split, is larger than a binding may be */
   tensor(spec: TensorSpec): GpuTensor {
-    const bytes = align(elements(spec.shape) * storageBytes[spec.type]);
-    if (bytes <= this.bindingLimit) return new GpuTensor(spec, this.allocate(spec.label, bytes));
     const [rows = 1, ...row] = spec.shape;
-    const rowBytes = elements(row) * storageBytes[spec.type];
-    const most = Math.floor((this.bindingLimit - 16) / rowBytes);
-    if (!spec.split || most < 1) throw tooLarge(spec.label, spec.split ? rowBytes : bytes, this.bindingLimit);
-    const count = Math.ceil(rows / Math.ceil(rows / most));
+    const count = rowsOfPart(spec, this.bindingLimit);
+    if (count === rows) {
+      const bytes = bindingBytes(elements(spec.shape) * storageBytes[spec.type]);
+      return new GpuTensor(spec, this.allocate(spec.label, bytes));
+    }
     const parts: Part[] = [];
     for (let first = 0; first < rows; first += count) {
       const size = Math.min(count, rows - first);
@@ -172,12 +168,4 @@ export class Memory {
 /** bun-webgpu frees a command buffer only when told. */
 export function release(commands: GPUCommandBuffer): void {
   (commands as unknown as { _destroy(): void })._destroy();
-}
-
-function tooLarge(label: string, bytes: number, limit: number): LolaError {
-  return new LolaError(
-    "device",
-    `${label} takes ${bytes} bytes, and the largest binding of this GPU is ${limit}`,
-    "a GPU with larger bindings (lola doctor), a shorter context, or --device cpu",
-  );
 }

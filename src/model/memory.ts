@@ -1,0 +1,57 @@
+/** How much memory a model takes in use, counted by the very code that allocates it, before any of it is. */
+import type { ModelConfig } from "../checkpoint/config.ts";
+import type { TensorInfo } from "../checkpoint/tensor.ts";
+import { CountingDevice } from "../device/counting.ts";
+import type { Device } from "../device/device.ts";
+import { Session, type SessionOptions } from "./session.ts";
+import { mapWeights, placeWeights, type WeightSource } from "./weights.ts";
+
+/** Bytes, by what they are for. */
+export interface MemoryPlan {
+  weights: number;
+  /** How many of those are a mapped file's. */
+  mapped: number;
+  /** Keys and values of all positions. */
+  cache: number;
+  /** Of a chunk of a prompt, and of one token. */
+  activations: number;
+  /** Of one token, and what sampling keeps. */
+  logits: number;
+  /** The program itself, and what products of the CPU engine make of their rows. */
+  program: number;
+  total: number;
+}
+
+/** What is to be known of a model. */
+export interface PlannedModel extends Pick<WeightSource, "extent"> {
+  config: ModelConfig;
+  tensors: ReadonlyMap<string, TensorInfo>;
+}
+
+/** The program without a model: code, heap, tokenizer; on a GPU its driver and shaders too. */
+const programBytes = { cpu: 128 << 20, reference: 128 << 20, gpu: 512 << 20 };
+
+/**
+ * Memory of a model and one session on a device.
+ * @throws LolaError "device" when a tensor is larger than the device's bindings
+ */
+export function planMemory(
+  device: Pick<Device, "info" | "map">,
+  { config, tensors, extent }: PlannedModel,
+  options: SessionOptions = {},
+): MemoryPlan {
+  const counter = new CountingDevice(device);
+  const source: WeightSource = { tensors, read: () => [], ...(extent && { extent }) };
+  const typeOf = (name: string) => tensors.get(name)!.type;
+  const { weights: placed } = placeWeights(counter, config, typeOf, undefined, (spec, names) => {
+    return mapWeights(counter, source, spec, names)?.tensor ?? counter.tensor(spec);
+  });
+  const weights = counter.memory;
+  const { chunk } = new Session(counter, config, placed, options);
+  const cache = counter.bytesOf(/^cache\./);
+  const logits = counter.bytesOf(/^(logits|seen|logprob)$/);
+  const activations = counter.memory - weights - cache - logits;
+  const packed = 4 * chunk * Math.max(config.inner, 3 * config.width);
+  const program = programBytes[device.info.kind] + packed;
+  return { weights, mapped: counter.mapped, cache, activations, logits, program, total: counter.memory + program };
+}
