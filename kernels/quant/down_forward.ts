@@ -40,6 +40,7 @@ export const downForward = defineKernel({
       { rows: 1, inner: 128, cols: 32, first: 0, count: 16, at: 0, experts: 16, bits: 8, group: 64 },
       { rows: 65, inner: 67, cols: 63, first: 0, count: 5, at: 9, experts: 5, bits: 4, group: 32 },
       { rows: 130, inner: 72, cols: 124, first: 2, count: 3, at: 0, experts: 6, bits: 4, group: 64 },
+      { rows: 150, inner: 136, cols: 100, first: 0, count: 3, at: 5, experts: 3, bits: 8, group: 128 },
     ].map(({ experts, ...params }) => {
       const { order, start } = grouped(integers(5, [params.rows], experts - 1).data, experts);
       return {

@@ -40,6 +40,7 @@ export const upForward = defineKernel({
       { rows: 1, inner: 32, cols: 128, first: 0, count: 16, gelu: 1, experts: 16, bits: 8, group: 64 },
       { rows: 65, inner: 63, cols: 67, first: 0, count: 5, gelu: 0, experts: 5, bits: 4, group: 32 },
       { rows: 130, inner: 136, cols: 68, first: 2, count: 3, gelu: 1, experts: 6, bits: 4, group: 64 },
+      { rows: 150, inner: 72, cols: 100, first: 0, count: 3, gelu: 0, experts: 3, bits: 8, group: 128 },
     ].map(({ experts, ...params }) => {
       const { order, start } = grouped(integers(5, [params.rows], experts - 1).data, experts);
       return {
