@@ -7,10 +7,19 @@ import { normForward } from "../../kernels/norm/norm_forward.ts";
 import { sampleForward } from "../../kernels/sample/sample_forward.ts";
 import { type ModelConfig, moeLayers } from "../checkpoint/config.ts";
 import type { Device, Step, Tensor } from "../device/device.ts";
+import { adapterRank } from "./adapter.ts";
+import {
+  type AdapterScratch,
+  adapterSteps,
+  createAdapterScratch,
+  downAdapterSteps,
+  upAdapterSteps,
+} from "./adapter-steps.ts";
 import {
   downRowSteps,
   downSteps,
   embedSteps,
+  gelu,
   logitsSteps,
   product,
   type Scalar,
@@ -61,11 +70,20 @@ export interface Activations {
   /** Scratch, u32: [R], [P + 1]. */
   order: Tensor;
   start: Tensor;
+  /** Where the model has adapters. */
+  adapted?: AdapterScratch;
 }
 
-/** @param slots of the pool that holds experts, where they take turns */
-export function createActivations(device: Device, config: ModelConfig, capacity: number, slots?: number): Activations {
+/** @param weights what the rows pass, where experts take turns or products have adapters */
+export function createActivations(
+  device: Device,
+  config: ModelConfig,
+  capacity: number,
+  weights?: Weights,
+): Activations {
   const { width, inner, experts } = config;
+  const slots = weights?.pool?.slots;
+  const rank = weights ? adapterRank(weights) : 0;
   const places = slots ?? experts;
   const routed = Math.max(1, moeLayers(config).length) * capacity;
   const floats = (label: string, ...shape: number[]) => device.tensor({ label, shape, type: "f32" });
@@ -87,6 +105,7 @@ export function createActivations(device: Device, config: ModelConfig, capacity:
     places,
     order: words("order", capacity),
     start: words("start", places + 1),
+    ...(rank > 0 && { adapted: createAdapterScratch(device, capacity, rank, inner) }),
   };
 }
 
@@ -94,13 +113,16 @@ export function createActivations(device: Device, config: ModelConfig, capacity:
 export function body(config: ModelConfig, weights: Weights, cache: Cache, a: Activations, rows: Scalar): Step[] {
   if ((weights.pool === undefined) !== (a.place === a.expert))
     throw new Error("experts in a pool, or rows that ask for one");
+  const low = a.adapted?.low;
   const layers = weights.layers.flatMap((layer, i) => [
     norm(config, layer.norm1, a.x, a.y, rows),
     product(layer.qkv, a.y, a.qkv, rows),
+    ...adapterSteps(layer.qkv.adapters, a.y, a.qkv, low, rows),
     ...attentionSteps(config, cache, a, i, rows),
     product(layer.out, a.attended, a.x, rows, { add: 1 }),
+    ...adapterSteps(layer.out.adapters, a.attended, a.x, low, rows),
     norm(config, layer.norm2, a.x, a.y, rows),
-    ...(layer.gate ? experts(config, layer, a, (i - 1) / 2, rows) : dense(layer, a, rows)),
+    ...(layer.gate ? experts(config, layer, a, (i - 1) / 2, rows) : dense(config, layer, a, rows)),
   ]);
   return [...embedSteps(config, weights, a, rows), ...layers];
 }
@@ -114,7 +136,11 @@ export function head(
   rows: Scalar,
   skip: Scalar,
 ): Step[] {
-  return [norm(config, weights.norm, a.x, a.y, rows, skip), ...logitsSteps(config, weights, a.y, logits, rows)];
+  return [
+    norm(config, weights.norm, a.x, a.y, rows, skip),
+    ...logitsSteps(config, weights, a.y, logits, rows),
+    ...adapterSteps(weights.head, a.y, logits, a.adapted?.low, rows),
+  ];
 }
 
 /** Where sampling reads and writes. */
@@ -185,8 +211,17 @@ function attentionSteps(
   ];
 }
 
-function dense(layer: LayerWeights, a: Activations, rows: Scalar): Step[] {
-  return [product(layer.up, a.y, a.h, rows, { gelu: 1 }), product(layer.down, a.h, a.x, rows, { add: 1 })];
+function dense({ inner }: ModelConfig, { up, down }: LayerWeights, a: Activations, rows: Scalar): Step[] {
+  const { y, h, x, adapted } = a;
+  const first =
+    up.adapters && adapted
+      ? [
+          product(up, y, adapted.u, rows),
+          ...adapterSteps(up.adapters, y, adapted.u, adapted.low, rows),
+          gelu(adapted.u, h, a.capacity * inner),
+        ]
+      : [product(up, y, h, rows, { gelu: 1 })];
+  return [...first, product(down, h, x, rows, { add: 1 }), ...adapterSteps(down.adapters, h, x, adapted?.low, rows)];
 }
 
 /** Top-1 mixture: route, then the chosen expert's two matrices, its output scaled by the raw probability. */
@@ -199,7 +234,8 @@ function experts(config: ModelConfig, layer: LayerWeights, a: Activations, moeIn
     bindings: { x: y, gate: layer.gate!, expert, prob },
     params: { rows, width, experts: count, at },
   };
-  if (a.capacity < groupedRows)
+  const adapted = layer.up.adapters || layer.down.adapters ? a.adapted : undefined;
+  if (a.capacity < groupedRows && !adapted)
     return [
       route,
       ...upRowSteps(layer.up, { x: y, expert: place, h }, rows, at),
@@ -208,7 +244,14 @@ function experts(config: ModelConfig, layer: LayerWeights, a: Activations, moeIn
   return [
     route,
     { kernel: orderForward, bindings: { expert: place, order, start }, params: { rows, experts: places, at } },
-    ...upSteps(layer.up, { x: y, order, start, h }, rows, 1),
+    ...(adapted
+      ? [
+          ...upSteps(layer.up, { x: y, order, start, h: adapted.u }, rows, 0),
+          ...upAdapterSteps(layer.up.adapters, y, a, adapted, rows),
+          gelu(adapted.u, h, a.capacity * config.inner),
+        ]
+      : upSteps(layer.up, { x: y, order, start, h }, rows, 1)),
     ...downSteps(layer.down, { h, order, start, prob, y: x }, rows, at),
+    ...(adapted ? downAdapterSteps(layer.down.adapters, h, a, { prob, at, y: x }, adapted, rows) : []),
   ];
 }

@@ -3,6 +3,7 @@ import { crossEntropyBackward } from "../../kernels/loss/cross_entropy_backward.
 import { sampleForward } from "../../kernels/sample/sample_forward.ts";
 import { type ModelConfig, moeLayers } from "../checkpoint/config.ts";
 import type { Device, Program, Step, Tensor } from "../device/device.ts";
+import { adapterSteps } from "./adapter-steps.ts";
 import { type Activations, body, createActivations, createCache, norm } from "./graph.ts";
 import { logitsSteps } from "./products.ts";
 import { bytesOf, logitsRows } from "./training-buffers.ts";
@@ -47,7 +48,7 @@ export class Likelihood {
     const most = batch * context;
     const block = logitsRows(most, vocabulary);
     const cache = createCache(device, config, batch, context);
-    const a = (this.rows = createActivations(device, config, most));
+    const a = (this.rows = createActivations(device, config, most, weights));
     this.targets = device.tensor({ label: "targets", shape: [most], type: "u32" });
     this.nll = device.tensor({ label: "nll", shape: [most], type: "f32" });
     const logits = device.tensor({ label: "logits", shape: [block, vocabulary], type: "f32" });
@@ -56,7 +57,9 @@ export class Likelihood {
     const steps = [...body(config, weights, cache, a, most), norm(config, weights.norm, a.x, a.y, most)];
     for (let at = 0; at < most; at += block) {
       const rows = Math.min(block, most - at);
-      steps.push(...logitsSteps(config, weights, device.view(a.y, at * width, [rows, width]), logits, rows));
+      const final = device.view(a.y, at * width, [rows, width]);
+      steps.push(...logitsSteps(config, weights, final, logits, rows));
+      steps.push(...adapterSteps(weights.head, final, logits, a.adapted?.low, rows));
       if (greedy) steps.push(greedy(rows, device.view(this.best!, at, [rows])));
       steps.push({
         kernel: crossEntropyBackward,

@@ -1,4 +1,5 @@
 /** Products with weights of any type: the kernel follows from how each part of a matrix is stored. */
+import { geluForward } from "../../kernels/activation/gelu_forward.ts";
 import { embedForward } from "../../kernels/embed/embed_forward.ts";
 import { logitsForward } from "../../kernels/embed/logits_forward.ts";
 import type { Kernel } from "../../kernels/kernel.ts";
@@ -62,6 +63,11 @@ export function product({ w, b }: Affine, x: Tensor, y: Tensor, rows: Scalar, th
   const { inner, cols } = w;
   const params = { rows, inner, cols, gelu: then.gelu ?? 0, add: then.add ?? 0, ...stored };
   return { kernel, bindings: { x, w: part.tensor, b, y }, params };
+}
+
+/** y = gelu(x) of so many elements. */
+export function gelu(x: Tensor, y: Tensor, count: number): Step {
+  return { kernel: geluForward, bindings: { x, y }, params: { count } };
 }
 
 /** Experts' first matrix for few rows: h = gelu(x · w[expert] + b[expert]). */

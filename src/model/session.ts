@@ -87,8 +87,8 @@ export class Session {
     this.allowed = Math.min(options.allowed ?? config.vocabulary, config.vocabulary);
     this.cache = createCache(device, config, 1, this.context);
     this.runner = weights.pool ? new Offload(device, weights.pool) : device;
-    this.wide = createActivations(device, config, this.chunk, weights.pool?.slots);
-    this.single = createActivations(device, config, 1, weights.pool?.slots);
+    this.wide = createActivations(device, config, this.chunk, weights);
+    this.single = createActivations(device, config, 1, weights);
     this.logits = device.tensor({ label: "logits", shape: [1, config.vocabulary], type: "f32" });
     this.seen = device.tensor({ label: "seen", shape: [1, config.vocabulary], type: "u32" });
     this.logprob = device.tensor({ label: "logprob", shape: [1], type: "f32" });

@@ -16,8 +16,9 @@ import { normBackward } from "../../kernels/norm/norm_backward.ts";
 import { weightBackward as normWeightBackward } from "../../kernels/norm/weight_backward.ts";
 import type { ModelConfig } from "../checkpoint/config.ts";
 import type { Step, Tensor } from "../device/device.ts";
+import { gelu } from "./products.ts";
 import type { TrainingBuffers } from "./training-buffers.ts";
-import { dropout, forwardSteps, gelu, keptExperts, layerForward, lossSteps, offsets } from "./training-forward.ts";
+import { dropout, forwardSteps, keptExperts, layerForward, lossSteps, offsets } from "./training-forward.ts";
 import type { Affine, LayerWeights, Norm, Weights } from "./weights.ts";
 
 /** What the steps of the way back share. */

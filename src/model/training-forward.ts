@@ -1,6 +1,5 @@
 /** The forward pass of training as steps: what `graph.ts` computes, with everything kept that the way back reads. */
 import { dropoutForward } from "../../kernels/activation/dropout_forward.ts";
-import { geluForward } from "../../kernels/activation/gelu_forward.ts";
 import { attentionForward } from "../../kernels/attention/attention_forward.ts";
 import { crossEntropyBackward } from "../../kernels/loss/cross_entropy_backward.ts";
 import { balanceForward } from "../../kernels/moe/balance_forward.ts";
@@ -10,7 +9,7 @@ import { orderForward } from "../../kernels/moe/order_forward.ts";
 import type { ModelConfig } from "../checkpoint/config.ts";
 import type { Step, Tensor } from "../device/device.ts";
 import { norm } from "./graph.ts";
-import { downSteps, embedSteps, logitsSteps, product, upSteps } from "./products.ts";
+import { downSteps, embedSteps, gelu, logitsSteps, product, upSteps } from "./products.ts";
 import type { TrainingBuffers } from "./training-buffers.ts";
 import type { LayerWeights, Weights } from "./weights.ts";
 
@@ -127,10 +126,6 @@ export function dropValues(config: ModelConfig, { rows, shape }: TrainingBuffers
   if (!training) return { dropout: 0, capacity: rows };
   const { factor, least } = shape.capacity ?? { factor: config.experts, least: rows };
   return { dropout: shape.dropout, capacity: Math.max(Math.ceil((rows / config.experts) * factor), least) };
-}
-
-export function gelu(x: Tensor, y: Tensor, count: number): Step {
-  return { kernel: geluForward, bindings: { x, y }, params: { count } };
 }
 
 function copy(x: Tensor, y: Tensor, count: number): Step {

@@ -1,0 +1,125 @@
+/** A model and an adapter as one model: W + strength · alpha / rank · A · B, tensor by tensor as it is read. */
+import { DataError } from "../base/errors.ts";
+import { type FloatType, fromFloats, toFloats } from "../base/float.ts";
+import { Sha256 } from "../base/hash.ts";
+import { isQuantType } from "../base/quant.ts";
+import { adapterModules } from "./adapter.ts";
+import { type AdapterSource, checkBase } from "./adapter-file.ts";
+import { FloatReader } from "./floats.ts";
+import { identityOf, type ModelSource } from "./source.ts";
+import { type TensorInfo, tensorBytes } from "./tensor.ts";
+
+export interface MergeOptions {
+  /** What the adapter's share is multiplied by. Default 1. */
+  strength?: number;
+  /** Of matrices that were quantized and have an adapter; other tensors keep their type. Default f32. */
+  type?: FloatType;
+}
+
+/**
+ * The model that a base with an adapter is; sums are f32, stored in the base's types. Both must stay open while it is read.
+ * @throws DataError "adapter.base" when the adapter is for another model; "adapter.head" when it has one for the logits
+ */
+export function mergeAdapter(base: ModelSource, adapter: AdapterSource, options: MergeOptions = {}): ModelSource {
+  checkBase(adapter, base);
+  const { adapter: config, provenance } = adapter;
+  if (config.targets.includes("head"))
+    throw new DataError(
+      "adapter.head",
+      `${adapter.label} adds to the logits: their table is the embedding's, too, so no merged model can say that`,
+      `generate --adapter ${adapter.label}`,
+    );
+  const factor = ((options.strength ?? 1) * config.alpha) / config.rank;
+  const changed = new Map(Array.from(adapterModules(base.config, config).keys(), (name) => [`${name}.weight`, name]));
+  const tensors = new Map(
+    Array.from(base.tensors.values(), (tensor): [string, TensorInfo] => {
+      const { name, shape } = tensor;
+      const type = changed.has(name) && isQuantType(tensor.type) ? (options.type ?? "f32") : tensor.type;
+      return [name, { name, type, shape, bytes: tensorBytes(name, type, shape) }];
+    }),
+  );
+  const floats = new FloatReader(base);
+  function* read(name: string): Generator<Uint8Array> {
+    const module = changed.get(name);
+    if (module === undefined) {
+      yield* base.read(name);
+      return;
+    }
+    const { type, shape } = tensors.get(name)!;
+    const cols = shape.at(-1)!;
+    const a = whole(adapter, `${module}.lora_a`);
+    const b = whole(adapter, `${module}.lora_b`);
+    yield* added(floats.read(name), productRows(a, b, cols, factor), type as FloatType);
+  }
+  const hash = (name: string) => {
+    const content = new Sha256();
+    for (const piece of read(name)) content.update(piece);
+    return content.hex();
+  };
+  let identity: string | undefined;
+  return {
+    label: `${base.label} with ${adapter.label}`,
+    config: base.config,
+    tokenizer: base.tokenizer,
+    provenance: { ...provenance, made: "merge", from: `${base.label}, ${adapter.label}`, notes: [] },
+    tensors,
+    notes: base.notes,
+    read,
+    get identity() {
+      const leaves = Array.from(tensors.values(), (tensor) => ({ ...tensor, sha256: hash(tensor.name) }));
+      return (identity ??= identityOf(base.config, base.tokenizer, leaves));
+    },
+    close() {
+      base.close();
+      adapter.close();
+    },
+  };
+}
+
+/** A whole tensor of an adapter. */
+function whole(adapter: AdapterSource, name: string): Float32Array {
+  const { bytes } = adapter.tensors.get(name)!;
+  const values = new Float32Array(bytes / 4);
+  let at = 0;
+  for (const piece of adapter.read(name)) {
+    values.set(toFloats(piece, "f32"), at);
+    at += piece.length / 4;
+  }
+  return values;
+}
+
+/** Rows of factor · a · b; each is valid until the next one is asked for. */
+function productRows(a: Float32Array, b: Float32Array, cols: number, factor: number): (row: number) => Float64Array {
+  const rank = b.length / cols;
+  const sums = new Float64Array(cols);
+  return (row) => {
+    sums.fill(0);
+    for (let r = 0; r < rank; r++) {
+      const by = factor * a[row * rank + r]!;
+      const from = r * cols;
+      for (let n = 0; n < cols; n++) sums[n]! += by * b[from + n]!;
+    }
+    return sums;
+  };
+}
+
+/** Pieces of a matrix, whose rows may begin and end anywhere in them, with the other rows added. */
+function* added(
+  pieces: Iterable<Float32Array>,
+  rowOf: (row: number) => Float64Array,
+  type: FloatType,
+): Generator<Uint8Array> {
+  let [row, more] = [0, rowOf(0)];
+  let col = 0;
+  for (const piece of pieces) {
+    const sums = new Float32Array(piece.length);
+    for (let i = 0; i < piece.length; i++) {
+      if (col === more.length) {
+        more = rowOf(++row);
+        col = 0;
+      }
+      sums[i] = piece[i]! + more[col++]!;
+    }
+    yield fromFloats(sums, type);
+  }
+}
