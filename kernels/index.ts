@@ -2,7 +2,9 @@
 
 import { dropoutForward } from "./activation/dropout_forward.ts";
 import { geluForward } from "./activation/gelu_forward.ts";
+import { appendCompactForward } from "./attention/append_compact_forward.ts";
 import { appendForward } from "./attention/append_forward.ts";
+import { attentionCompactForward } from "./attention/attention_compact_forward.ts";
 import { attentionForward } from "./attention/attention_forward.ts";
 import { keyBackward } from "./attention/key_backward.ts";
 import { queryBackward } from "./attention/query_backward.ts";
@@ -57,6 +59,8 @@ export const kernels: readonly Kernel[] = [
   matmulForward,
   appendForward,
   attentionForward,
+  appendCompactForward,
+  attentionCompactForward,
   routeForward,
   orderForward,
   upForward,

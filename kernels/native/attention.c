@@ -1,8 +1,14 @@
-/* attention/attention_forward: causal attention of new rows over the keys and values of a cache, or of the rows themselves. */
+/*
+ * attention/attention_forward: causal attention of new rows over the keys and values of a cache, or of the rows themselves;
+ * attention/attention_compact_forward: over those of a compact cache.
+ */
 #include "attention_block.h"
 
+/* How keys and values lie: in an f32 cache, as rows of queries, keys and values, or in a cache of so many bits a channel. */
+enum { IN_CACHE, IN_ROWS, IN_HALVES = 16, IN_CODES = 8 };
+
 typedef struct {
-  uint32_t rows, heads, head_size, context, packed;
+  uint32_t rows, heads, head_size, context, lie;
   float scale;
 } AttentionParams;
 
@@ -15,12 +21,16 @@ static const uint32_t *sequence(const Step *step) { return step->bind[ATTENTION_
 static const uint32_t *position(const Step *step) { return step->bind[ATTENTION_POS].data; }
 
 /* A few rows of a cache; new rows that hold their keys themselves are many. */
-static int is_few(const AttentionParams *p) { return p->rows <= FEW && !p->packed; }
+static int is_few(const AttentionParams *p) { return p->rows <= FEW && p->lie != IN_ROWS; }
+
+/* Elements of one key: of the row that holds it, or of what is compact. */
+static uint32_t key_size(const AttentionParams *p) {
+  if (p->lie == IN_HALVES || p->lie == IN_CODES) return compact_words(p->lie, p->head_size);
+  return p->head_size * (p->lie == IN_ROWS ? 3 : 1);
+}
 
 /* Elements of k that one sequence takes. */
-static uint64_t sequence_size(const AttentionParams *p) {
-  return (uint64_t)p->heads * p->context * p->head_size * (p->packed ? 3 : 1);
-}
+static uint64_t sequence_size(const AttentionParams *p) { return (uint64_t)p->heads * p->context * key_size(p); }
 
 /* Keys that row t sees; none if its sequence or position is outside the cache. */
 static uint32_t visible(const Step *step, uint32_t t) {
@@ -31,19 +41,14 @@ static uint32_t visible(const Step *step, uint32_t t) {
   return pos < p->context && (sequence(step)[t] + 1ull) * held <= (k < v ? k : v) ? pos + 1 : 0;
 }
 
-/* Where the cache of row t and head h starts, in elements. */
-static size_t cache_of(const Step *step, uint32_t t, uint32_t h) {
-  const AttentionParams *p = (const AttentionParams *)step->params;
-  return ((size_t)sequence(step)[t] * p->heads + h) * p->context * p->head_size;
-}
-
 /* Keys (part 1) or values (2) of row t's sequence, in head h. */
 static Rows cached(const Step *step, uint32_t part, uint32_t t, uint32_t h) {
   const AttentionParams *p = (const AttentionParams *)step->params;
   const float *data = step->bind[part == 1 ? ATTENTION_K : ATTENTION_V].data;
-  if (!p->packed) return (Rows){data + cache_of(step, t, h), p->head_size};
-  const size_t width = (size_t)p->heads * p->head_size;
-  return (Rows){data + sequence(step)[t] * sequence_size(p) + part * width + (size_t)h * p->head_size, 3 * width};
+  data += sequence(step)[t] * sequence_size(p);
+  const size_t width = (size_t)p->heads * p->head_size, head = (size_t)h * p->context * key_size(p);
+  if (p->lie == IN_ROWS) return (Rows){data + part * width + (size_t)h * p->head_size, 3 * width};
+  return (Rows){data + head, key_size(p), p->lie};
 }
 
 /* Floats of one partial result: maximum, total, values. */
@@ -57,7 +62,7 @@ static void attention_plan(const Step *step, Plan *plan) {
   plan->need[ATTENTION_K] = plan->need[ATTENTION_V] = sequence_size(p);
   plan->need[ATTENTION_Y] = p->rows * width;
   plan->phases = 1;
-  plan->each = 4 * block_floats(p->head_size);
+  plan->each = 4 * (is_few(p) ? row_floats(p->head_size) : block_floats(p->head_size));
   if (is_few(p)) {
     plan->phases = 2;
     plan->shared = 64 + 4ull * p->rows * p->heads * ceil_div(p->context, SPLIT) * partial_floats(p);
@@ -84,10 +89,8 @@ static void split_tile(const Step *step, uint32_t tile, const Worker *worker) {
   float *partial = (float *)(worker->shared + 64) + (size_t)tile * partial_floats(p), *values = partial + PANEL;
   memset(values, 0, 4ull * padded(size));
   const float *q = (const float *)step->bind[ATTENTION_QKV].data + ((size_t)t * 3 * p->heads + h) * size;
-  const size_t cache = cache_of(step, t, h);
-  const Partial part = attend_row(q, (const float *)step->bind[ATTENTION_K].data + cache,
-                                  (const float *)step->bind[ATTENTION_V].data + cache, split * SPLIT, k1, size,
-                                  p->scale, (float *)worker->own, values);
+  const Partial part = attend_row(q, cached(step, 1, t, h), cached(step, 2, t, h), split * SPLIT, k1, size, p->scale,
+                                  (float *)worker->own, values);
   partial[0] = part.max;
   partial[1] = part.total;
 }
@@ -129,3 +132,5 @@ static void attention_tile(const Step *step, uint32_t phase, uint32_t tile, cons
 }
 
 #define attention_attention_forward {"attention/attention_forward", attention_plan, attention_tiles, attention_tile}
+#define attention_attention_compact_forward \
+  {"attention/attention_compact_forward", attention_plan, attention_tiles, attention_tile}

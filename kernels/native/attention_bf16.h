@@ -78,6 +78,7 @@ typedef struct {
   float *sums;           /* [RUN / PAIRED][columns of a head, PAIRED] */
   float *top, *total;    /* of each query: what its scores are held against, Σ 2^(score − top) */
   float *delta;          /* dy · y */
+  float *some;           /* SIDE rows of a compact cache in f32 */
   int32_t *last;         /* last key that it sees; of lanes without a query, that of the last one */
 } Run;
 
@@ -85,7 +86,8 @@ typedef struct {
 static inline uint64_t run_floats(uint32_t size, int back) {
   const uint64_t lines = RUN / LINES * packed_line(size) * (back ? 2 : 1), keys = SIDE / LINES * packed_line(size) * 2;
   const uint64_t tiles = lines + keys + (strips(size) + PAIRED / LINES) * WEIGHT_LINE;
-  return tiles / 2 + SIDE * PAIRED * (back ? 2 : 1) + RUN * (strips(size) * LINES + 4ull);
+  const uint64_t some = back ? 0 : unpacked_floats(SIDE, size);
+  return tiles / 2 + SIDE * PAIRED * (back ? 2 : 1) + RUN * (strips(size) * LINES + 4ull) + some;
 }
 
 static Run run_in(float *memory, uint32_t size, int back) {
@@ -100,6 +102,7 @@ static Run run_in(float *memory, uint32_t size, int back) {
   r.v = r.k + keys;
   r.sum = r.v + keys;
   r.weights = r.sum + strips(size) * WEIGHT_LINE;
+  r.some = (float *)(r.weights + PAIRED / LINES * WEIGHT_LINE);
   return r;
 }
 
@@ -158,9 +161,9 @@ INLINE void attend_run(const Run *r, Rows k, Rows v, Rows to, uint32_t rows, uin
     ask_rows(rows_from(k, from + n), next, size);
     ask_rows(rows_from(v, from + n), next, size);
     if (from < rows) ask_rows(rows_from(to, from), min_u32(SIDE, rows - from), size);
-    pack_lines(rows_from(k, from), n, size, 0, r->k);
+    pack_lines(unpacked(rows_from(k, from), n, size, r->some), n, size, 0, r->k);
     if (back) pack_lines(rows_from(v, from), n, size, 0, r->v);
-    pack_terms(rows_from(back ? k : v, from), n, size, 0, r->sum);
+    pack_terms(unpacked(rows_from(back ? k : v, from), n, size, r->some), n, size, 0, r->sum);
     for (uint32_t row = 0; row < rows; row += PAIRED) {
       const uint32_t some = min_u32(PAIRED, rows - row), pair = strips(some), lowest = r->last[row];
       const uint32_t highest = r->last[row + some - 1];

@@ -6,17 +6,9 @@
 /* Rows of one block of keys. */
 enum { SIDE = KEYS };
 
-/* Rows of x and how far they are apart. */
-typedef struct {
-  const float *x;
-  size_t stride;
-} Rows;
-
-static inline Rows rows_from(Rows r, uint32_t row) { return (Rows){r.x + row * r.stride, r.stride}; }
-
 /* Asks for rows of x. */
 static void ask_rows(Rows r, uint32_t rows, uint32_t size) {
-  for (uint32_t i = 0; i < rows; i++) ask(r.x + i * r.stride, size);
+  for (uint32_t i = 0; i < rows; i++) ask(r.x + i * r.stride, r.bits ? r.stride : size);
 }
 
 /* to[size] = from · scale. */

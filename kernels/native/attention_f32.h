@@ -80,7 +80,7 @@ static void soften(float *scores, uint32_t seen, Partial *part, float *values, u
 
 /* Floats of working memory. */
 static inline uint64_t block_floats(uint32_t size) {
-  return SIDE * (padded(size) + SIDE + 2) + packed_floats(size) + panel_floats(size);
+  return SIDE * (padded(size) + SIDE + 2) + packed_floats(size) + panel_floats(size) + unpacked_floats(SIDE, size);
 }
 
 /*
@@ -92,6 +92,7 @@ static void attend_block(Rows q, Rows k, Rows v, const uint32_t *pos, uint32_t r
   float *scores = memory, *values = scores + SIDE * SIDE, *panel = values + SIDE * padded(size);
   Packed *packed = (Packed *)(panel + panel_floats(size));
   Partial *part = (Partial *)(panel + panel_floats(size) + packed_floats(size));
+  float *some = (float *)(part + SIDE);
   const uint32_t length = pos[rows - 1] + 1;
   ask_rows(q, rows, size);
   pack_scaled(q, rows, size, scale, packed);
@@ -99,10 +100,10 @@ static void attend_block(Rows q, Rows k, Rows v, const uint32_t *pos, uint32_t r
   for (uint32_t r = 0; r < rows; r++) part[r] = (Partial){-INFINITY, 0};
   for (uint32_t from = 0; from < length; from += SIDE) {
     const uint32_t n = min_u32(SIDE, length - from);
-    multiply_rows(packed, rows, rows_from(k, from), n, size, 0, panel, scores);
+    multiply_rows(packed, rows, unpacked(rows_from(k, from), n, size, some), n, size, 0, panel, scores);
     for (uint32_t r = 0; r < rows; r++)
       soften(scores + r * SIDE, pos[r] + 1 > from ? pos[r] + 1 - from : 0, part + r, values + r * padded(size), size);
-    add_rows(scores, rows, rows_from(v, from), n, size, 0, values);
+    add_rows(scores, rows, unpacked(rows_from(v, from), n, size, some), n, size, 0, values);
   }
   for (uint32_t r = 0; r < rows; r++)
     for (uint32_t d = 0; d < size; d += VW)

@@ -1,7 +1,7 @@
 /* One row's attention over a range of keys, as partial softmax: what decoding runs. */
 #ifndef ATTENTION_ROW_H
 #define ATTENTION_ROW_H
-#include "transpose.h"
+#include "compact.h"
 
 /* Keys whose scores are held at once. */
 enum { KEYS = 64 };
@@ -81,19 +81,24 @@ INLINE void add_values(const float *weights, const float *v, uint32_t n, size_t 
   for (uint32_t j = 0; j < panels * NV; j++) store(values + j * VW, acc[j]);
 }
 
-/* values[padded(size)] must be zero before; k and v: [.., size] of one head. `scores` holds KEYS floats. */
-static Partial attend_row(const float *q, const float *k, const float *v, uint32_t k0, uint32_t k1, uint32_t size,
-                          float scale, float *scores, float *values) {
+/* Floats of working memory. */
+static inline uint64_t row_floats(uint32_t size) { return KEYS + unpacked_floats(KEYS, size); }
+
+/* values[padded(size)] must be zero before; k and v: [.., size] of one head, or compact. */
+static Partial attend_row(const float *q, Rows k, Rows v, uint32_t k0, uint32_t k1, uint32_t size, float scale,
+                          float *memory, float *values) {
+  float *scores = memory, *some = memory + KEYS;
   Partial part = {-INFINITY, 0};
   for (uint32_t from = k0; from < k1; from += KEYS) {
     const uint32_t n = min_u32(KEYS, k1 - from);
-    const float max = score_keys(q, k + (size_t)from * size, n, size, scale, part.max, scores);
+    const float max = score_keys(q, unpacked(rows_from(k, from), n, size, some).x, n, size, scale, part.max, scores);
     const float keep = part.max == max ? 1.0f : expf(part.max - max);
     part = (Partial){max, part.total * keep + exponentials(scores, n, max)};
+    const float *value = unpacked(rows_from(v, from), n, size, some).x;
     uint32_t d = 0;
     for (; d + 4 * PANEL <= padded(size); d += 4 * PANEL)
-      add_values(scores, v + (size_t)from * size + d, n, size, keep, values + d, 4);
-    for (; d < size; d += PANEL) add_values(scores, v + (size_t)from * size + d, n, size, keep, values + d, 1);
+      add_values(scores, value + d, n, size, keep, values + d, 4);
+    for (; d < size; d += PANEL) add_values(scores, value + d, n, size, keep, values + d, 1);
   }
   return part;
 }

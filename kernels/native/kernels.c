@@ -34,6 +34,8 @@ const Kernel KERNELS[] = {
     matmul_matmul_forward,
     attention_append_forward,
     attention_attention_forward,
+    attention_append_compact_forward,
+    attention_attention_compact_forward,
     moe_route_forward,
     moe_order_forward,
     moe_up_forward,

@@ -27,6 +27,7 @@ typedef float v4 __attribute__((vector_size(16)));
 typedef float vf __attribute__((vector_size(4 * VW)));
 typedef int32_t vi __attribute__((vector_size(4 * VW)));
 typedef float vf_unaligned __attribute__((vector_size(4 * VW), aligned(4), may_alias));
+typedef int8_t vb_unaligned __attribute__((vector_size(VW), aligned(1), may_alias));
 typedef uint16_t vh_unaligned __attribute__((vector_size(2 * VW), aligned(2), may_alias));
 
 /* Before a loop of constant length, up to 16: its turns are written out, so that small arrays stay in registers. */
