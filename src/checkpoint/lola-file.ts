@@ -124,7 +124,8 @@ export function lolaBytes(meta: ModelMeta, tensors: readonly TensorInfo[]): numb
   return containerBytes("model", encodeMeta(meta), tensors);
 }
 
-function readProvenance(value: unknown): Provenance {
+/** @throws DataError "header.fields" */
+export function readProvenance(value: unknown): Provenance {
   const fields = asMap(value, "provenance", ["from", "made", "notes", "version"]);
   return {
     made: asString(fields.made, "provenance made"),
