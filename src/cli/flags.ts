@@ -1,6 +1,7 @@
 /** Flags that several commands share. */
 import { deviceChoices } from "../device/choose.ts";
 import { precisions } from "../device/device.ts";
+import { cacheTypes } from "../model/cache.ts";
 import type { Flags } from "./table.ts";
 
 export const modelFlag = {
@@ -34,6 +35,31 @@ export const engineFlags = {
     category: "Model and engine",
     setting: true,
   },
+} as const satisfies Flags;
+
+export const cacheFlag = {
+  cache: {
+    type: "choice",
+    value: "TYPE",
+    choices: cacheTypes,
+    default: "f32",
+    doc: "how keys and values are kept: f16 takes half of their memory, q8 about a quarter",
+    category: "Model and engine",
+    setting: true,
+  },
+} as const satisfies Flags;
+
+/** Of commands that keep a sequence in memory. */
+export const sessionFlags = {
+  ctx: {
+    type: "integer",
+    value: "N",
+    min: 2,
+    doc: "positions to keep, of prompt and text together (default: the model's context)",
+    category: "Model and engine",
+    setting: true,
+  },
+  ...cacheFlag,
 } as const satisfies Flags;
 
 /** Of training, where weights, gradients and moments stay f32 in any case. */

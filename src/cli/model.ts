@@ -2,7 +2,9 @@
 import { LolaError } from "../base/errors.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import type { DeviceChoice } from "../device/choose.ts";
+import type { CacheType } from "../model/cache.ts";
 import type { Model } from "../model/open.ts";
+import type { SessionOptions } from "../model/session.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { languageShares, type OffloadFlags } from "./offload.ts";
 import type { Notes } from "./streams.ts";
@@ -30,8 +32,22 @@ export function knownIdentity(source: ModelSource): string | undefined {
   return source.provenance.made === "published" ? undefined : source.identity;
 }
 
+export interface SessionFlags {
+  ctx: number | undefined;
+  cache: CacheType;
+}
+
+/** @throws LolaError "usage" for more positions than the model has */
+export function sessionOptions({ label, config }: ModelSource, { ctx, cache }: SessionFlags): SessionOptions {
+  if (ctx === undefined) return { cache };
+  if (ctx <= config.context) return { context: ctx, cache };
+  throw new LolaError("usage", `--ctx ${ctx}: ${label} has ${config.context} positions`, `--ctx ${config.context}`);
+}
+
 export interface Loaded {
   model: Model;
+  /** Of the session that there is room for. */
+  options: SessionOptions;
   /** Which engine and why, in one line. */
   why: string;
   seconds: number;
@@ -44,7 +60,7 @@ export interface Loaded {
 export async function loadOn(
   source: ModelSource,
   tokenizer: Tokenizer,
-  engine: { device: DeviceChoice; threads: number | undefined } & OffloadFlags,
+  engine: { device: DeviceChoice; threads: number | undefined } & OffloadFlags & SessionFlags,
   notes: Notes,
 ): Promise<Loaded> {
   const started = performance.now();
@@ -52,13 +68,16 @@ export async function loadOn(
   const { openDevice } = await import("../device/choose.ts");
   const { loadModel } = await import("../model/open.ts");
   const { poolWithin } = await import("../model/offload-plan.ts");
+  const { describePlan, planWithin } = await import("./memory.ts");
+  const options = sessionOptions(source, engine);
   notes.progress(`loading ${source.label}`);
   try {
     const { device, why } = await openDevice(engine.device, engine.threads ? { threads: engine.threads } : {});
-    const pool = engine.memory === undefined ? undefined : poolWithin(device, source, engine.memory);
+    const pool = engine.memory === undefined ? undefined : poolWithin(device, source, engine.memory, options);
+    if (!pool) notes.tell(describePlan(planWithin(device, source, options)));
     const model = loadModel(device, source, tokenizer, pool);
     if (shares) await pool?.warm(shares);
-    return { model, why, seconds: (performance.now() - started) / 1000 };
+    return { model, options, why, seconds: (performance.now() - started) / 1000 };
   } finally {
     notes.progress("");
   }

@@ -72,7 +72,7 @@ export async function generateSamples(
   const { flags, json, notes, out } = context;
   const { generate } = await import("../generate/generate.ts");
   const signal = context.cancellation();
-  const session = loaded.model.session();
+  const session = loaded.model.session(loaded.options);
   const head = describe(source, device, prompt, sampling);
   const event = (name: string, fields: object) => out.line(toJson({ event: name, ...fields }));
   if (flags.jsonl) event("start", head);

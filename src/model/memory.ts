@@ -3,6 +3,7 @@ import type { ModelConfig } from "../checkpoint/config.ts";
 import type { TensorInfo } from "../checkpoint/tensor.ts";
 import { CountingDevice } from "../device/counting.ts";
 import type { Device } from "../device/device.ts";
+import { ExpertPool } from "./offload-pool.ts";
 import { Session, type SessionOptions } from "./session.ts";
 import { mapWeights, placeWeights, type WeightSource } from "./weights.ts";
 
@@ -29,21 +30,24 @@ export interface PlannedModel extends Pick<WeightSource, "extent"> {
 }
 
 /** The program without a model: code, heap, tokenizer; on a GPU its driver and shaders too. */
-const programBytes = { cpu: 128 << 20, reference: 128 << 20, gpu: 512 << 20 };
+const programBytes = { cpu: 128 << 20, reference: 128 << 20, gpu: 320 << 20 };
 
 /**
  * Memory of a model and one session on a device.
+ * @param slots where experts take turns: how many are there at once
  * @throws LolaError "device" when a tensor is larger than the device's bindings
  */
 export function planMemory(
   device: Pick<Device, "info" | "map">,
   { config, tensors, extent }: PlannedModel,
   options: SessionOptions = {},
+  slots?: number,
 ): MemoryPlan {
   const counter = new CountingDevice(device);
   const source: WeightSource = { tensors, read: () => [], ...(extent && { extent }) };
   const typeOf = (name: string) => tensors.get(name)!.type;
-  const { weights: placed } = placeWeights(counter, config, typeOf, undefined, (spec, names) => {
+  const pool = slots === undefined ? undefined : new ExpertPool(counter, config, source, slots);
+  const { weights: placed } = placeWeights(counter, config, typeOf, pool, (spec, names) => {
     return mapWeights(counter, source, spec, names)?.tensor ?? counter.tensor(spec);
   });
   const weights = counter.memory;

@@ -1,7 +1,7 @@
 /** `lola generate`: continues a text. */
 import { LolaError } from "../../base/errors.ts";
-import { engineFlags, modelFlag } from "../flags.ts";
-import { loadOn, openNamed } from "../model.ts";
+import { engineFlags, modelFlag, sessionFlags } from "../flags.ts";
+import { loadOn, openNamed, sessionOptions } from "../model.ts";
 import { offloadFlags } from "../offload.ts";
 import { fitPrompt, readPrompt } from "../prompt.ts";
 import { type Generation, generateSamples, samplingOf } from "../samples.ts";
@@ -119,6 +119,7 @@ export const generate = defineCommand({
     stream: { type: "negated", doc: "write each text when it is finished", category: "Output" },
     ...modelFlag,
     ...engineFlags,
+    ...sessionFlags,
     ...offloadFlags,
   },
   notes: [
@@ -144,7 +145,8 @@ export const generate = defineCommand({
     const { tokenizerOf } = await import("../../model/open.ts");
     const tokenizer = tokenizerOf(source);
     const all = [...prompt.ids, ...tokenizer.encode(prompt.text)];
-    const ids = fitPrompt(all, { context: source.config.context, ...flags });
+    const { context: positions = source.config.context } = sessionOptions(source, flags);
+    const ids = fitPrompt(all, { context: positions, ...flags });
     if (ids.length < all.length) notes.warn(`prompt cut from ${all.length} to ${ids.length} tokens`);
     const sampling = samplingOf(flags);
     const loaded = await loadOn(source, tokenizer, flags, notes);

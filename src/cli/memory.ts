@@ -1,0 +1,53 @@
+/** Does a model fit the memory there is, and what would if it does not? */
+import { LolaError } from "../base/errors.ts";
+import type { ModelSource } from "../checkpoint/source.ts";
+import type { Device } from "../device/device.ts";
+import { type MemoryPlan, type PlannedModel, planMemory } from "../model/memory.ts";
+import type { SessionOptions } from "../model/session.ts";
+import { planFor, presetChoice } from "../quantize/plan.ts";
+import { bytes } from "./style.ts";
+
+/**
+ * The memory that a session will take on a device.
+ * @throws LolaError "device" where that is more than there is, with the numbers and the nearest setting that fits
+ */
+export function planWithin(device: Device, source: ModelSource, options: SessionOptions): MemoryPlan {
+  const plan = planMemory(device, source, options);
+  const { memoryLimit } = device.info;
+  const available = (memoryLimit ?? Number.POSITIVE_INFINITY) - device.memory;
+  if (plan.total <= available) return plan;
+  throw new LolaError(
+    "device",
+    `${source.label} needs ${describePlan(plan)}; ${bytes(Math.max(0, available))} are left`,
+    nearest(device, source, options, available),
+  );
+}
+
+/** "5.32 GB of memory: weights 4.32 GB, cache 805 MB, the rest 194 MB". */
+export function describePlan({ total, weights, mapped, cache, activations, logits, program }: MemoryPlan): string {
+  const how = mapped === 0 ? "" : mapped === weights ? ", mapped" : `, ${bytes(mapped)} of them mapped`;
+  const rest = bytes(activations + logits + program);
+  return `${bytes(total)} of memory (weights ${bytes(weights)}${how}; cache ${bytes(cache)}; the rest ${rest})`;
+}
+
+/** Steps in which contexts are proposed, and the least that is of use. */
+const [contextStep, leastContext] = [64, 128];
+
+/** Flags, or the command, of the nearest setting that fits: fewer positions, experts that take turns, fewer bits. */
+function nearest(device: Device, source: ModelSource, options: SessionOptions, available: number): string {
+  const fits = (model: PlannedModel, changed: SessionOptions = {}, slots?: number) =>
+    planMemory(device, model, { ...options, ...changed }, slots).total <= available;
+  let [low, high] = [0, Math.floor(((options.context ?? source.config.context) - 1) / contextStep)];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (fits(source, { context: middle * contextStep })) low = middle;
+    else high = middle - 1;
+  }
+  if (low * contextStep >= leastContext) return `--ctx ${low * contextStep}`;
+  if (source.config.experts > 1 && fits(source, {}, 1)) return `--memory ${Math.floor(available / 2 ** 20)}MiB`;
+  for (const type of ["q8", "q4"] as const) {
+    const tensors = new Map(planFor(source, presetChoice(type)).map((tensor) => [tensor.name, tensor]));
+    if (fits({ config: source.config, tensors })) return `lola quantize ${source.label} --type ${type} -o small.lola`;
+  }
+  return "a smaller model, or a machine with more memory";
+}
