@@ -1,5 +1,7 @@
 /** The LOLA forward pass as steps (spec §1.2), written once for every device. */
+import { appendCompactForward } from "../../kernels/attention/append_compact_forward.ts";
 import { appendForward } from "../../kernels/attention/append_forward.ts";
+import { attentionCompactForward } from "../../kernels/attention/attention_compact_forward.ts";
 import { attentionForward } from "../../kernels/attention/attention_forward.ts";
 import { orderForward } from "../../kernels/moe/order_forward.ts";
 import { routeForward } from "../../kernels/moe/route_forward.ts";
@@ -15,6 +17,7 @@ import {
   downAdapterSteps,
   upAdapterSteps,
 } from "./adapter-steps.ts";
+import type { Cache } from "./cache.ts";
 import {
   downRowSteps,
   downSteps,
@@ -30,21 +33,6 @@ import type { LayerWeights, Norm, Weights } from "./weights.ts";
 
 /** Below this many rows each row reads its own expert; from it on, rows are grouped by expert. */
 const groupedRows = 5;
-
-/** Keys and values of each layer: f32 [B, H, S, D]. */
-export interface Cache {
-  context: number;
-  layers: { k: Tensor; v: Tensor }[];
-}
-
-export function createCache(device: Device, config: ModelConfig, batch: number, context: number): Cache {
-  const shape = [batch, config.heads, context, config.width / config.heads];
-  const tensor = (label: string) => device.tensor({ label, shape, type: "f32" });
-  return {
-    context,
-    layers: Array.from({ length: config.layers }, (_, i) => ({ k: tensor(`cache.${i}.k`), v: tensor(`cache.${i}.v`) })),
-  };
-}
 
 /** Rows on their way through the layers: inputs, the residual stream, scratch, and where the router sent them. */
 export interface Activations {
@@ -201,12 +189,23 @@ function attentionSteps(
   const size = config.width / config.heads;
   const params = { rows, heads: config.heads, head_size: size, context: cache.context };
   const { qkv, seq, pos } = a;
+  const scale = 1 / Math.sqrt(size);
+  const { bits } = cache;
+  if (bits)
+    return [
+      { kernel: appendCompactForward, bindings: { qkv, seq, pos, k, v }, params: { ...params, bits } },
+      {
+        kernel: attentionCompactForward,
+        bindings: { qkv, seq, pos, k, v, y: a.attended },
+        params: { ...params, bits, scale },
+      },
+    ];
   return [
     { kernel: appendForward, bindings: { qkv, seq, pos, k, v }, params },
     {
       kernel: attentionForward,
       bindings: { qkv, seq, pos, k, v, y: a.attended },
-      params: { ...params, packed: 0, scale: 1 / Math.sqrt(size) },
+      params: { ...params, packed: 0, scale },
     },
   ];
 }

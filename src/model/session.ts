@@ -3,7 +3,8 @@ import { LolaError } from "../base/errors.ts";
 import { seedWords } from "../base/random.ts";
 import { type ModelConfig, moeLayers } from "../checkpoint/config.ts";
 import type { Device, Program, Tensor } from "../device/device.ts";
-import { type Activations, body, type Cache, createActivations, createCache, draw, head } from "./graph.ts";
+import { type Cache, type CacheType, createCache } from "./cache.ts";
+import { type Activations, body, createActivations, draw, head } from "./graph.ts";
 import { Offload, type Runner } from "./offload.ts";
 import type { Weights } from "./weights.ts";
 
@@ -48,6 +49,8 @@ export interface Scores {
 export interface SessionOptions {
   /** Positions to keep, at most the model's context. */
   context?: number;
+  /** How keys and values are kept; default: f32. */
+  cache?: CacheType;
   /** Rows of one prefill run. */
   chunk?: number;
   /** Ids from here on are never drawn: the tokenizer's size. */
@@ -85,7 +88,7 @@ export class Session {
     this.context = Math.min(options.context ?? config.context, config.context);
     this.chunk = Math.min(options.chunk ?? 512, this.context);
     this.allowed = Math.min(options.allowed ?? config.vocabulary, config.vocabulary);
-    this.cache = createCache(device, config, 1, this.context);
+    this.cache = createCache(device, config, 1, this.context, options.cache);
     this.runner = weights.pool ? new Offload(device, weights.pool) : device;
     this.wide = createActivations(device, config, this.chunk, weights);
     this.single = createActivations(device, config, 1, weights);

@@ -3,7 +3,8 @@ import { moeLayers } from "../checkpoint/config.ts";
 import type { RoutingProfile } from "../checkpoint/profile.ts";
 import type { Document } from "../data/documents.ts";
 import type { Program, Tensor } from "../device/device.ts";
-import { type Activations, body, createActivations, createCache, norm } from "../model/graph.ts";
+import { createCache } from "../model/cache.ts";
+import { type Activations, body, createActivations, norm } from "../model/graph.ts";
 import type { Model } from "../model/open.ts";
 import type { Matrix } from "../model/weights.ts";
 
