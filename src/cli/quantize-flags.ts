@@ -22,7 +22,7 @@ export const quantizeFlags = {
     value: "TYPE",
     choices: ["q8", "q4", "mixed"] satisfies QuantPreset[],
     default: "q8",
-    doc: "q8: 8 bits a weight; q4: 4, the embedding 8; mixed: experts 4, all else 8",
+    doc: "q8: 8 bits a weight; q4: 4, the embedding and the first layer 8; mixed: experts 4, all else 8",
     category: "Types",
   },
   experts: kind("of the experts' matrices"),

@@ -7,7 +7,15 @@ import type { TensorInfo } from "../checkpoint/tensor.ts";
 import { openDevice } from "../device/choose.ts";
 import { loadModel } from "../model/open.ts";
 import { type Calibration, calibrate } from "../quantize/calibrate.ts";
-import { describePlan, type Group, type Plan, planFor, planForBudget, presetChoice } from "../quantize/plan.ts";
+import {
+  describePlan,
+  type Group,
+  type Plan,
+  planFor,
+  planForBudget,
+  presetChoice,
+  type QuantChoice,
+} from "../quantize/plan.ts";
 import { quantizeModel } from "../quantize/quantize.ts";
 import { openNamed } from "./model.ts";
 import type { Chosen } from "./quantize-ask.ts";
@@ -120,10 +128,10 @@ function chosenPlan(
     if (own) throw new LolaError("usage", `--budget chooses the types itself, --${own} says otherwise`, "one of them");
     return planForBudget(source, flags.budget, { group, ...(seen && { seen }), ...(routing && { routing }) });
   }
-  const choice = presetChoice(flags.type, group);
+  const own: Partial<QuantChoice> = {};
   for (const name of weightKinds) {
     const type = flags[name];
-    if (type !== undefined) choice[name] = type === "q8" || type === "q4" ? `${type}_${group}` : type;
+    if (type !== undefined) own[name] = type === "q8" || type === "q4" ? `${type}_${group}` : type;
   }
-  return planFor(source, choice);
+  return planFor(source, presetChoice(flags.type, group, own));
 }

@@ -12,6 +12,12 @@ import { type TensorInfo, type TensorType, tensorBytes } from "../checkpoint/ten
 /** The type of each kind of matrices; gates are f32, all other tensors keep their own. */
 export type QuantChoice = Record<WeightKind, TensorType>;
 
+/** What a preset chooses. */
+export interface PresetChoice extends QuantChoice {
+  /** In the first layer, where it is another. */
+  first: Partial<QuantChoice>;
+}
+
 /** The tensors of the new file, in its order. */
 export type Plan = readonly TensorInfo[];
 
@@ -21,21 +27,31 @@ export type QuantPreset = (typeof quantPresets)[number];
 export type Group = 32 | 64 | 128;
 
 /**
- * `q8`: 8 bits everywhere. `q4`: 4 bits but for the embedding, which every token passes twice. `mixed`: 4 bits for experts, most
- * of the bytes, each of which few tokens meet.
+ * `q8`: 8 bits everywhere. `q4`: 4 bits but for the embedding, which every token passes twice, and the first layer, whose errors
+ * pass through all others and steer their experts. `mixed`: 4 bits for experts, most of the bytes, each of which few tokens meet.
  * @param group inputs that share a scale
+ * @param own types that were chosen for whole kinds
  */
-export function presetChoice(preset: QuantPreset, group: Group = 64): QuantChoice {
+export function presetChoice(preset: QuantPreset, group: Group = 64, own: Partial<QuantChoice> = {}): PresetChoice {
   const [q8, q4]: [QuantType, QuantType] = [`q8_${group}`, `q4_${group}`];
   const rest = preset === "q4" ? q4 : q8;
-  return { experts: preset === "q8" ? q8 : q4, dense: rest, attention: rest, embedding: q8 };
+  const first = preset === "q4" ? { dense: q8, attention: q8, ...own } : own;
+  return { experts: preset === "q8" ? q8 : q4, dense: rest, attention: rest, embedding: q8, ...own, first };
 }
 
-/** A plan that gives each kind of matrices one type. */
-export function planFor(source: ModelSource, choice: QuantChoice): Plan {
+/** Of a tensor, by name, that is stored as `stored`. */
+export function chosenType(choice: PresetChoice, name: string, stored: TensorType): TensorType {
+  const kind = weightKind(name);
+  if (!kind) return name.endsWith(".gate.weight") ? "f32" : stored;
+  return (isFirst(name) && choice.first[kind]) || choice[kind];
+}
+
+const isFirst = (name: string) => name.startsWith("h.0.");
+
+/** A plan that gives each tensor the type that was chosen for its kind. */
+export function planFor(source: ModelSource, choice: PresetChoice): Plan {
   return inOrder(source).map(({ name, type: stored, shape }) => {
-    const kind = weightKind(name);
-    const type = kind ? choice[kind] : name.endsWith(".gate.weight") ? "f32" : stored;
+    const type = chosenType(choice, name, stored);
     return { name, type, shape, bytes: tensorBytes(name, type, shape) };
   });
 }
@@ -90,7 +106,7 @@ export interface BudgetOptions {
  *
  * All matrices begin as q8. Then they become q4, one after the other until the file fits: experts, those first that saw the
  * fewest tokens (without counts: of the last layers first, since an error in an early layer passes through all later ones), then dense,
- * attention, and the embedding. Should q4 everywhere be too large, groups of 128 follow in the same order.
+ * attention, the first layer, and the embedding. Should q4 everywhere be too large, groups of 128 follow in the same order.
  * @throws LolaError "usage" with the smallest size that is possible
  */
 export function planForBudget(
@@ -136,8 +152,12 @@ function units(plan: Plan, seen: ReadonlyMap<string, number> = new Map()): strin
     const unit = name.replace(/\.c_\w+\.weight$/, "");
     members.set(unit, [...(members.get(unit) ?? []), name]);
   }
-  const rank = ([unit, [name]]: [string, string[]]) =>
-    [weightKinds.indexOf(weightKind(name!)!), seen.get(unit) ?? 0] as const;
+  const rank = ([unit, [name]]: [string, string[]]) => {
+    const kind = weightKind(name!)!;
+    // The first layer goes between the others and the embedding.
+    const at = isFirst(name!) ? weightKinds.length - 1.5 : weightKinds.indexOf(kind);
+    return [at, seen.get(unit) ?? 0] as const;
+  };
   return [...members]
     .toSorted((a, b) => {
       const [[kindA, seenA], [kindB, seenB]] = [rank(a), rank(b)];

@@ -30,9 +30,13 @@ const typesOf = (plan: Plan, kind: WeightKind | undefined) =>
 test("presets by kind; gates are f32, norms, biases and positions keep their type", () => {
   const types = (plan: Plan) => weightKinds.map((kind) => typesOf(plan, kind).join());
   expect(types(planFor(source, presetChoice("q8")))).toEqual(["q8_64", "q8_64", "q8_64", "q8_64"]);
-  expect(types(planFor(source, presetChoice("q4", 32)))).toEqual(["q4_32", "q4_32", "q4_32", "q8_32"]);
+  const [q4, both] = [planFor(source, presetChoice("q4", 32)), "q4_32,q8_32"];
+  expect(types(q4)).toEqual(["q4_32", both, both, "q8_32"]);
+  for (const { name, type } of q4)
+    if (/attn|mlp/.test(name) && weightKind(name))
+      expect([name, type]).toEqual([name, name.startsWith("h.0.") ? "q8_32" : "q4_32"]);
   expect(types(planFor(source, presetChoice("mixed", 128)))).toEqual(["q4_128", "q8_128", "q8_128", "q8_128"]);
-  const plan = planFor(madeModel(oddConfig, "bf16"), { ...presetChoice("q4"), attention: "f32" });
+  const plan = planFor(madeModel(oddConfig, "bf16"), presetChoice("q4", 64, { attention: "f32" }));
   expect(typesOf(plan, "attention")).toEqual(["f32"]);
   const gate = ({ name }: Plan[number]) => name.endsWith("gate.weight");
   expect(plan.filter(gate).map(({ type }) => type)).toEqual(["f32", "f32"]);
@@ -48,7 +52,7 @@ test("presets by kind; gates are f32, norms, biases and positions keep their typ
 test("the size told is the size written, and zstd makes it no larger", async () => {
   const device = openReference();
   const path = join(root, "a.lola");
-  for (const choice of [presetChoice("q4"), { ...presetChoice("q8", 128), dense: "f16" as const }]) {
+  for (const choice of [presetChoice("q4"), presetChoice("q8", 128, { dense: "f16" })]) {
     const plan = planFor(source, choice);
     const told = plannedBytes(source, plan);
     const raw = await quantizeModel(device, source, path, plan, { store: "raw" });
@@ -64,7 +68,7 @@ test("LOLA v1 as q4 takes at most 4.5 GB", () => {
   expect(plannedBytes(lola, planFor(lola, presetChoice("q4")))).toBeLessThan(4.5e9);
 });
 
-test("a budget lowers experts first, the least seen of them before others, then dense, attention, embedding", () => {
+test("a budget lowers experts first, the least seen of them before others, then dense, attention, the first layer, the embedding", () => {
   const all8 = plannedBytes(source, planFor(source, presetChoice("q8")));
   expect(planForBudget(source, all8)).toEqual(planFor(source, presetChoice("q8")));
 
@@ -83,19 +87,22 @@ test("a budget lowers experts first, the least seen of them before others, then 
   );
 
   let before: string[] = [];
-  const order: (WeightKind | undefined)[] = [];
-  const smallest = plannedBytes(source, planFor(source, { ...presetChoice("q4"), embedding: "q4_64" }));
+  const order: string[] = [];
+  const smallest = plannedBytes(
+    source,
+    planFor(source, presetChoice("q4", 64, { dense: "q4_64", attention: "q4_64", embedding: "q4_64" })),
+  );
   for (let budget = all8; budget >= smallest; budget -= 2048) {
     const plan = planForBudget(source, budget, { seen });
     expect(plannedBytes(source, plan)).toBeLessThanOrEqual(budget);
     const now = changed(plan);
-    for (const name of now) if (!before.includes(name)) order.push(weightKind(name));
+    for (const name of now)
+      if (!before.includes(name)) order.push(name.startsWith("h.0.") ? "first layer" : weightKind(name)!);
     expect(before.filter((name) => !now.includes(name))).toEqual([]);
     before = now;
   }
-  const ranks = order.map((kind) => weightKinds.indexOf(kind!));
-  expect(ranks).toEqual(ranks.toSorted((a, b) => a - b));
-  expect(new Set(order).size).toBe(4);
+  expect([...new Set(order)]).toEqual(["experts", "dense", "attention", "first layer", "embedding"]);
+  expect(order.filter((group, i) => group !== order[i - 1])).toHaveLength(5);
 }, 60_000);
 
 test("a budget that cannot be is refused with the size that can", () => {

@@ -185,7 +185,7 @@ describe("weights that are none", () => {
     const bent = madeModel(undefined, "f32", (name, values) => {
       if (name === "h.0.attn.c_proj.weight") values[3] = 70_000;
     });
-    const failed = quantizeModel(device, bent, fresh(), planFor(bent, { ...presetChoice("q8"), attention: "f16" }));
+    const failed = quantizeModel(device, bent, fresh(), planFor(bent, presetChoice("q8", 64, { attention: "f16" })));
     await expect(failed).rejects.toMatchObject({
       code: "weights.overflow",
       message: "h.0.attn.c_proj.weight has the weight 70000, which f16 cannot hold",
