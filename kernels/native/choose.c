@@ -66,5 +66,8 @@ EXPORT const Kernel *lola_kernels(uint32_t index) {
   return 0;
 }
 
+/* What this library was built for: a line for its functions, and one for each kernel's bindings and parameters. */
+EXPORT const char *lola_signatures(void) { return SIGNATURES; }
+
 /* The name of kernel `index`, null after the last. */
 EXPORT const char *lola_kernel(const Kernel *kernels, uint32_t index) { return kernels[index].name; }

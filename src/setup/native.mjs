@@ -12,8 +12,9 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { bunPath } from "./bun.mjs";
 import { findC } from "./compiler.mjs";
-import { run, say } from "./process.mjs";
+import { mustRun, run, say } from "./process.mjs";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const suffix = { darwin: "dylib", win32: "dll" }[process.platform] ?? "so";
@@ -45,8 +46,18 @@ const instructionSets = {
 /** Compiled once. */
 const common = ["choose", "memory", "pool"];
 
+/** The library tells what it was built for; the program refuses one that was built for another (src/device/cpu/library.ts). */
+const signatures = join(root, "src/setup/signatures.ts");
+
+/** Where that is written down. */
+function specifications() {
+  const kernels = readdirSync(join(root, "kernels"), { recursive: true }).filter((name) => name.endsWith(".ts"));
+  const ofEngine = ["library", "roof", "signature"].map((name) => join(root, `src/device/cpu/${name}.ts`));
+  return [...kernels.sort().map((name) => join(root, "kernels", name)), ...ofEngine, signatures];
+}
+
 /**
- * Compiles the library when it is missing or its sources changed.
+ * Compiles the library when it is missing, or its sources or the kernels' signatures changed.
  * @returns {Promise<{path?: string, reason?: string, worked: boolean}>} the library, or one line that says why there is none
  */
 export async function buildNative() {
@@ -54,9 +65,18 @@ export async function buildNative() {
   const hash = createHash("sha256").update(JSON.stringify([flags, instructionSets, common]));
   const names = readdirSync(folder).filter((name) => /\.[ch]$/.test(name));
   for (const name of names.sort()) hash.update(name).update(readFileSync(join(folder, name)));
-  const key = hash.digest("hex");
   const stamp = `${nativeLibrary}.stamp`;
-  if (existsSync(nativeLibrary) && existsSync(stamp) && readFileSync(stamp, "utf8") === key) {
+  const [builtKey, builtTexts] =
+    existsSync(nativeLibrary) && existsSync(stamp) ? readFileSync(stamp, "utf8").split("\n") : [];
+  // Signatures take a run of Bun, so they are asked for only when a text changed.
+  const texts = hash.copy();
+  for (const path of specifications()) texts.update(readFileSync(path));
+  const textsKey = texts.digest("hex");
+  if (builtTexts === textsKey) return { path: nativeLibrary, worked: false };
+  const lines = (await mustRun(bunPath(root), [signatures])).replaceAll("\n", "\\n");
+  const key = hash.update(lines).digest("hex");
+  if (builtKey === key) {
+    writeFileSync(stamp, `${key}\n${textsKey}`);
     return { path: nativeLibrary, worked: false };
   }
   const compiler = findC();
@@ -69,13 +89,13 @@ export async function buildNative() {
   mkdirSync(dirname(nativeLibrary), { recursive: true });
   const scratch = mkdtempSync(join(dirname(nativeLibrary), "build-"));
   try {
-    const reason = await compile(compiler, folder, scratch);
+    const reason = await compile(compiler, folder, scratch, lines);
     if (reason) {
       writeFileSync(failure, `${key} ${compiler}\n${reason}`);
       return { reason, worked: true };
     }
     renameSync(join(scratch, "library"), nativeLibrary);
-    writeFileSync(stamp, key);
+    writeFileSync(stamp, `${key}\n${textsKey}`);
     return { path: nativeLibrary, worked: true };
   } finally {
     rmSync(scratch, { recursive: true, force: true });
@@ -83,7 +103,7 @@ export async function buildNative() {
 }
 
 /** Compiles and links `library` in the scratch folder; returns the compiler's first complaint if there is none. */
-async function compile(compiler, folder, scratch) {
+async function compile(compiler, folder, scratch, lines) {
   const object = (name) => join(scratch, `${name}.o`);
   const cc = (name, source, extra) =>
     run(compiler, [...flags, ...extra, "-c", join(folder, source), "-o", object(name)]);
@@ -94,7 +114,7 @@ async function compile(compiler, folder, scratch) {
   const [portable] = kernels;
   if (portable.code !== 0) return complaint(portable);
   const built = sets.filter((_, i) => kernels[i].code === 0);
-  const have = built.map((set) => `-DHAVE_${set.toUpperCase()}`);
+  const have = [...built.map((set) => `-DHAVE_${set.toUpperCase()}`), `-DSIGNATURES="${lines}"`];
   const others = await Promise.all(common.map((name) => cc(name, `${name}.c`, have)));
   const failed = others.find(({ code }) => code !== 0);
   if (failed) return complaint(failed);

@@ -18,9 +18,10 @@ import {
 import {
   type InstructionSet,
   instructionNames,
-  kernelIndices,
+  kernelsOf,
   type Library,
   library,
+  type NativeKernel,
   permit,
   pointer,
   usableSets,
@@ -46,7 +47,7 @@ export class CpuDevice implements Device {
   readonly info: DeviceInfo;
   readonly compileSeconds = 0;
   private readonly tensors: Memory;
-  private readonly indices: ReadonlyMap<string, number>;
+  private readonly kernels: ReadonlyMap<string, NativeKernel>;
   private running: CpuProgram | undefined;
   private closed = false;
   private lastTurn = performance.now();
@@ -60,7 +61,7 @@ export class CpuDevice implements Device {
     memoryLimit: number,
   ) {
     this.tensors = new Memory(lib, memoryLimit);
-    this.indices = kernelIndices(lib, kernels);
+    this.kernels = kernelsOf(lib, kernels);
     const name = `${instructionNames[isa]}, ${threads} thread${threads === 1 ? "" : "s"}`;
     const sets = [...usableSets(lib).keys()].map((set) => instructionNames[set]).join(", ");
     this.info = {
@@ -111,7 +112,7 @@ export class CpuDevice implements Device {
   }
 
   program(label: string, steps: readonly Step[]): Program {
-    return new CpuProgram(label, steps, this.lib, this.indices);
+    return new CpuProgram(label, steps, this.lib, this.kernels);
   }
 
   async run(

@@ -2,12 +2,14 @@
 import { dlopen, FFIType, type Pointer } from "bun:ffi";
 import { nativeLibrary, openLibrary } from "../../base/embedded.ts";
 import { LolaError } from "../../base/errors.ts";
+import { sha256 } from "../../base/hash.ts";
 
 const { ptr, u64, u32, i32, cstring } = FFIType;
 
 const symbols = {
   lola_kernels: { args: [u32], returns: ptr },
   lola_kernel: { args: [ptr, u32], returns: cstring },
+  lola_signatures: { args: [], returns: cstring },
   lola_permit_amx: { args: [], returns: cstring },
   lola_open: { args: [ptr, u32], returns: ptr },
   lola_close: { args: [ptr] },
@@ -21,6 +23,12 @@ const symbols = {
   lola_copy: { args: [ptr, ptr, u64] },
   lola_repack: { args: [ptr, ptr, u64, u64, u64, u64, u32, u32] },
 } as const;
+
+/** Byte offsets in `Step` and `Binding`. */
+export const stepLayout = { step: 272, kernel: 0, bind: 8, binding: 24, params: 200, seconds: 264 };
+
+/** What this program calls, in one line, to be held against what the library was built with. */
+export const functions = `functions ${sha256(JSON.stringify([symbols, stepLayout]))}`;
 
 const open = (path: string) => dlopen(path, symbols).symbols;
 
@@ -39,7 +47,7 @@ export const instructionNames: Record<InstructionSet, string> = {
 
 let loaded: Library | undefined;
 
-/** @throws LolaError "device" when the kernels are not built or cannot be loaded */
+/** @throws LolaError "device" when the kernels are not built, are those of another version, or cannot be loaded */
 export function library(): Library {
   if (loaded) return loaded;
   const path = nativeLibrary();
@@ -50,14 +58,40 @@ export function library(): Library {
       "install a C compiler (gcc or clang), then npm start",
     );
   }
+  loaded = loadLibrary(path);
+  return loaded;
+}
+
+/** @throws LolaError "device" when there is no library of this version at that path, or it cannot be loaded */
+export function loadLibrary(path: string): Library {
+  let lib: Library;
   try {
-    loaded = openLibrary(path, open);
+    lib = openLibrary(path, open);
   } catch (cause) {
     if (cause instanceof LolaError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
+    if (/symbol/i.test(reason)) throw stale("what they are called by");
     throw new LolaError("device", `cannot load the CPU kernels: ${reason}`, "--device reference", { cause });
   }
-  return loaded;
+  if (!String(lib.lola_signatures()).startsWith(`${functions}\n`)) throw stale("what they are called by");
+  return lib;
+}
+
+/** Built from older sources, or newer ones: what it would compute nobody knows. */
+export function stale(what: string): LolaError {
+  return new LolaError(
+    "device",
+    `the CPU kernels were built for another version of this program: ${what} is not as it was`,
+    "npm start, which builds them",
+  );
+}
+
+/** A kernel of the library. */
+export interface NativeKernel {
+  /** In the table of an instruction set. */
+  index: number;
+  /** As it was when the library was built. */
+  signature: string;
 }
 
 /** An address as a native function returned it; addresses of processes fit a number. */
@@ -84,12 +118,14 @@ export function permit(lib: Library, set: InstructionSet): void {
   if (missing) throw new LolaError("device", `no products in bf16 here: ${missing}`, "--precision f32");
 }
 
-/** Kernel names of a table → their indices. */
-export function kernelIndices(lib: Library, kernels: Pointer): Map<string, number> {
-  const indices = new Map<string, number>();
+/** The kernels of a table, by name. */
+export function kernelsOf(lib: Library, kernels: Pointer): Map<string, NativeKernel> {
+  const lines = String(lib.lola_signatures()).split("\n");
+  const signatures = new Map(lines.map((line) => [line.slice(0, line.indexOf("(")), line]));
+  const found = new Map<string, NativeKernel>();
   for (;;) {
-    const name = lib.lola_kernel(kernels, indices.size);
-    if (!name) return indices;
-    indices.set(String(name), indices.size);
+    const name = lib.lola_kernel(kernels, found.size);
+    if (!name) return found;
+    found.set(String(name), { index: found.size, signature: signatures.get(String(name)) ?? "" });
   }
 }

@@ -1,11 +1,10 @@
 /** Programs as arrays of native steps (native/lola.h), written once; a run changes only the values of variables. */
 import { type Pointer, toArrayBuffer } from "bun:ffi";
 import type { Program, Step, StorageType } from "../device.ts";
-import { type Library, pointer } from "./library.ts";
+import { type Library, stepLayout as layout, type NativeKernel, pointer, stale } from "./library.ts";
 import { CpuTensor } from "./memory.ts";
+import { signatureOf } from "./signature.ts";
 
-/** Byte offsets in `Step` and `Binding`. */
-const layout = { step: 272, kernel: 0, bind: 8, binding: 24, params: 200, seconds: 264 };
 const mostBindings = 8;
 const typeNumbers: Record<StorageType, number> = { f32: 0, f16: 1, bf16: 2, u32: 3 };
 
@@ -24,27 +23,30 @@ export class CpuProgram implements Program {
   private readonly view: DataView;
   private readonly patches: Patch[] = [];
 
-  /** @param indices kernel name → index in the table that the pool runs */
+  /**
+   * @param kernels of the table that the pool runs, by name
+   * @throws LolaError "device" when the library was built for other kernels than these
+   */
   constructor(
     readonly label: string,
     readonly steps: readonly Step[],
     lib: Library,
-    indices: ReadonlyMap<string, number>,
+    kernels: ReadonlyMap<string, NativeKernel>,
   ) {
+    for (const kernel of new Set(steps.map((step) => step.kernel)))
+      if (kernels.get(kernel.name)?.signature !== signatureOf(kernel)) throw stale(kernel.name);
     const bytes = Math.max(1, steps.length) * layout.step;
     const address = pointer(lib.lola_alloc(bytes));
     if (!address) throw new Error(`no memory for the program ${label}`);
     collected.register(this, () => lib.lola_free(address, bytes));
     this.address = address;
     this.view = new DataView(toArrayBuffer(address, 0, bytes));
-    for (const [i, step] of steps.entries()) this.write(step, i * layout.step, indices);
+    for (const [i, step] of steps.entries()) this.write(step, i * layout.step, kernels);
   }
 
-  private write(step: Step, at: number, indices: ReadonlyMap<string, number>): void {
+  private write(step: Step, at: number, kernels: ReadonlyMap<string, NativeKernel>): void {
     const { kernel } = step;
-    const index = indices.get(kernel.name);
-    if (index === undefined) throw new Error(`the CPU engine has no kernel ${kernel.name}`);
-    this.view.setUint32(at + layout.kernel, index, true);
+    this.view.setUint32(at + layout.kernel, kernels.get(kernel.name)!.index, true);
     for (const [i, [name, { type }]] of Object.entries(kernel.bindings).entries()) {
       const tensor = step.bindings[name];
       if (!(tensor instanceof CpuTensor) || tensor.address === 0 || i >= mostBindings) {

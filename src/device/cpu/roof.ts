@@ -30,6 +30,9 @@ const read = probe(
   {},
 );
 
+/** All of them, for the library to tell what it was built for. */
+export const probes = [multiplyAdd, read] as const;
+
 /** The shortest of a program's steps, over several runs: what disturbs a measurement only ever slows it down. */
 async function shortest(device: Device, steps: Step[], repeats: number): Promise<Float64Array> {
   const program = device.program("roof", steps);
