@@ -50,7 +50,7 @@ export async function openDevice(choice: DeviceChoice, options: EngineOptions = 
         try {
           return told(await open(), refusals.join("; "));
         } catch (error) {
-          if (!(error instanceof LolaError)) throw error;
+          if (!(error instanceof LolaError && error.kind === "device")) throw error;
           refusals.push(error.message);
         }
       }

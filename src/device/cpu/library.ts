@@ -47,7 +47,7 @@ export const instructionNames: Record<InstructionSet, string> = {
 
 let loaded: Library | undefined;
 
-/** @throws LolaError "device" when the kernels are not built, are those of another version, or cannot be loaded */
+/** @throws LolaError "device" when the kernels are not built or cannot be loaded, "failed" when they are another version's */
 export function library(): Library {
   if (loaded) return loaded;
   const path = nativeLibrary();
@@ -62,7 +62,7 @@ export function library(): Library {
   return loaded;
 }
 
-/** @throws LolaError "device" when there is no library of this version at that path, or it cannot be loaded */
+/** @throws LolaError "device" when it cannot be loaded, "failed" when it was built for another version */
 export function loadLibrary(path: string): Library {
   let lib: Library;
   try {
@@ -77,10 +77,10 @@ export function loadLibrary(path: string): Library {
   return lib;
 }
 
-/** Built from older sources, or newer ones: what it would compute nobody knows. */
+/** Built from older sources, or newer ones: what it would compute nobody knows. No slower engine makes up for that. */
 export function stale(what: string): LolaError {
   return new LolaError(
-    "device",
+    "failed",
     `the CPU kernels were built for another version of this program: ${what} is not as it was`,
     "npm start, which builds them",
   );

@@ -25,7 +25,7 @@ export class CpuProgram implements Program {
 
   /**
    * @param kernels of the table that the pool runs, by name
-   * @throws LolaError "device" when the library was built for other kernels than these
+   * @throws LolaError "failed" when the library was built for other kernels than these
    */
   constructor(
     readonly label: string,

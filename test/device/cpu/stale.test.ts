@@ -25,7 +25,7 @@ function changed(from: string, to: string): string {
 
 const refusal = (what: string) =>
   expect.objectContaining({
-    kind: "device",
+    kind: "failed",
     message: `the CPU kernels were built for another version of this program: ${what} is not as it was`,
     hint: "npm start, which builds them",
   });
