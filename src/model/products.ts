@@ -30,7 +30,7 @@ function byType({ grouping }: MatrixPart, float: Kernel, quantized: Kernel): { k
 /** Token and position rows, added. */
 export function embedSteps(
   { width }: ModelConfig,
-  { wte, wpe }: Weights,
+  { wte, wpe }: Pick<Weights, "wte" | "wpe">,
   { token, pos, x }: Record<"token" | "pos" | "x", Tensor>,
   rows: Scalar,
 ): Step[] {
@@ -44,7 +44,7 @@ export function embedSteps(
 /** Products of normalised rows with every row of the embedding: logits y [rows, V]. */
 export function logitsSteps(
   { width, vocabulary }: ModelConfig,
-  { wte }: Weights,
+  { wte }: Pick<Weights, "wte">,
   x: Tensor,
   y: Tensor,
   rows: Scalar,

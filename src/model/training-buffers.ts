@@ -1,6 +1,10 @@
 /** What training keeps on the device besides the parameters: activations for the way back, gradients on their way, scratch. */
+import type { AdapterConfig } from "../checkpoint/adapter.ts";
 import { type ModelConfig, moeLayers } from "../checkpoint/config.ts";
 import type { Device, Tensor } from "../device/device.ts";
+import { type AdapterBuffers, createAdapterBuffers, createLow, type LowProducts } from "./training-adapter.ts";
+import { createFloatScratch, type FloatScratch } from "./training-floats.ts";
+import type { LayerWeights, Weights } from "./weights.ts";
 
 /** Sizes and options that shape the graph. */
 export interface TrainingShape {
@@ -13,6 +17,8 @@ export interface TrainingShape {
   dropout: number;
   /** Rows that an expert takes, in shares of rows / experts, and at least how many; none: no row is ever dropped (spec §4). */
   capacity?: { factor: number; least: number; random: boolean };
+  /** What is trained besides the model's own tensors, or in their place. */
+  adapter?: AdapterConfig;
 }
 
 /** What one layer leaves for the way back. R = B · T rows. */
@@ -31,6 +37,8 @@ export interface LayerActivations {
   probs: Tensor;
   order: Tensor;
   start: Tensor;
+  /** Of products with an adapter. */
+  low: LowProducts;
 }
 
 export interface TrainingBuffers {
@@ -56,8 +64,8 @@ export interface TrainingBuffers {
   nll: Tensor;
   /** Logits of a block of rows, then their gradient, [block, V]. */
   logits: Tensor;
-  /** Rows [at, at + rows) of `final`. */
-  blocks: { at: number; rows: number; final: Tensor }[];
+  /** Rows [at, at + rows) of `final` and of `dy`. */
+  blocks: { at: number; rows: number; final: Tensor; dy: Tensor }[];
   /** Final normalised rows, [R, C]. */
   final: Tensor;
   /** After GELU, [R, F]. */
@@ -79,6 +87,10 @@ export interface TrainingBuffers {
   /** A branch before dropout, [R, C], and zeros; only with dropout. */
   branch?: Tensor;
   zero?: Tensor;
+  /** Weights that are quantized, as floats. */
+  floats: FloatScratch;
+  /** Only with adapters. */
+  adapter?: AdapterBuffers;
 }
 
 /** Rows whose logits are kept at a time, of `rows`: 32 MiB of them, at least 32 rows. */
@@ -86,8 +98,16 @@ export function logitsRows(rows: number, vocabulary: number): number {
   return Math.min(rows, Math.max(32, Math.floor(2 ** 23 / vocabulary / 32) * 32));
 }
 
-/** @throws LolaError "device" when the device has no room */
-export function createTrainingBuffers(device: Device, config: ModelConfig, shape: TrainingShape): TrainingBuffers {
+/**
+ * @param weights that the rows will pass, adapters attached
+ * @throws LolaError "device" when the device has no room
+ */
+export function createTrainingBuffers(
+  device: Device,
+  config: ModelConfig,
+  shape: TrainingShape,
+  weights: Weights,
+): TrainingBuffers {
   const { width, inner, experts, heads, layers, vocabulary } = config;
   const rows = shape.batch * shape.time;
   const floats = (label: string, ...of: number[]) => device.tensor({ label, shape: of, type: "f32" });
@@ -99,7 +119,7 @@ export function createTrainingBuffers(device: Device, config: ModelConfig, shape
   device.upload(seq, bytesOf(Uint32Array.from({ length: rows }, (_, t) => Math.floor(t / shape.time))));
   device.upload(pos, bytesOf(Uint32Array.from({ length: rows }, (_, t) => t % shape.time)));
 
-  const layer = (): LayerActivations => ({
+  const layer = (of: readonly LayerWeights[]): LayerActivations => ({
     mid: floats("mid", rows, width),
     y1: floats("y1", rows, width),
     y2: floats("y2", rows, width),
@@ -109,9 +129,11 @@ export function createTrainingBuffers(device: Device, config: ModelConfig, shape
     probs: floats("probs", rows, experts),
     order: words("order", rows),
     start: words("start", experts + 1),
+    low: createLow(device, rows, of),
   });
   const final = floats("final", rows, width);
-  const shared = shape.recompute ? layer() : undefined;
+  const dy = floats("dy", rows, width);
+  const shared = shape.recompute ? layer(weights.layers) : undefined;
   return {
     shape,
     rows,
@@ -121,7 +143,7 @@ export function createTrainingBuffers(device: Device, config: ModelConfig, shape
     seq,
     pos,
     x: Array.from({ length: layers + 1 }, (_, i) => floats(`x.${i}`, rows, width)),
-    layers: Array.from({ length: layers }, () => shared ?? layer()),
+    layers: weights.layers.map((each) => shared ?? layer([each])),
     expert: words("expert", routed, rows),
     kept: words("kept", routed, rows),
     prob: floats("prob", routed, rows),
@@ -130,12 +152,13 @@ export function createTrainingBuffers(device: Device, config: ModelConfig, shape
     logits: floats("logits", block, vocabulary),
     blocks: Array.from({ length: Math.ceil(rows / block) }, (_, i) => {
       const [at, size] = [i * block, Math.min(block, rows - i * block)];
-      return { at, rows: size, final: device.view(final, at * width, [size, width]) };
+      const view = (of: Tensor) => device.view(of, at * width, [size, width]);
+      return { at, rows: size, final: view(final), dy: view(dy) };
     }),
     final,
     h: floats("h", rows, inner),
     dx: floats("dx", rows, width),
-    dy: floats("dy", rows, width),
+    dy,
     dqkv: floats("dqkv", rows, 3 * width),
     du: floats("du", rows, inner),
     gathered: floats("gathered", rows, width),
@@ -145,6 +168,8 @@ export function createTrainingBuffers(device: Device, config: ModelConfig, shape
     stats: floats("stats", rows, 2),
     softmax: floats("softmax", rows, heads, 2),
     ...(shape.dropout > 0 && { branch: floats("branch", rows, width), zero: floats("zero", rows, width) }),
+    floats: createFloatScratch(device, config, weights),
+    ...(shape.adapter && { adapter: createAdapterBuffers(device, config, shape.adapter, weights, rows, block) }),
   };
 }
 

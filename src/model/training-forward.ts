@@ -10,7 +10,18 @@ import type { ModelConfig } from "../checkpoint/config.ts";
 import type { Step, Tensor } from "../device/device.ts";
 import { norm } from "./graph.ts";
 import { downSteps, embedSteps, gelu, logitsSteps, product, upSteps } from "./products.ts";
+import {
+  adapterForward,
+  adapterSite,
+  copy,
+  downAdapterForward,
+  headAdapterForward,
+  maskFinal,
+  type Product,
+  upAdapterForward,
+} from "./training-adapter.ts";
 import type { TrainingBuffers } from "./training-buffers.ts";
+import { wholeTable, withFloats, withRows } from "./training-floats.ts";
 import type { LayerWeights, Weights } from "./weights.ts";
 
 /** Variables of the programs: seed of dropout and capacity, number of the micro-batch in the run. */
@@ -36,15 +47,21 @@ export function layerForward(config: ModelConfig, layer: LayerWeights, a: Traini
   const kept = a.layers[index]!;
   const { rows, branch } = a;
   const [from, to] = [a.x[index]!, a.x[index + 1]!];
-  const { y1, y2, qkv, attended, mid } = kept;
+  const { y1, y2, qkv, attended, mid, low } = kept;
+  const site = (name: Product) => adapterSite(config, index, name);
+  const outSteps = (to: Tensor, then: { add?: 1 }) => [
+    ...withFloats(a.floats, layer.out, (floats) => [product(floats, attended, to, rows, then)]),
+    ...adapterForward(layer.out, a, attended, to, low.out, site("out")),
+  ];
   return [
     norm(config, layer.norm1, from, y1, rows),
-    product(layer.qkv, y1, qkv, rows),
+    ...withFloats(a.floats, layer.qkv, (floats) => [product(floats, y1, qkv, rows)]),
+    ...adapterForward(layer.qkv, a, y1, qkv, low.qkv, site("qkv")),
     attention(config, a, qkv, attended),
     copy(from, mid, rows * config.width),
     ...(branch
-      ? [product(layer.out, attended, branch, rows), dropout(config, a, 1 + 2 * index, branch, mid, 1)]
-      : [product(layer.out, attended, mid, rows, { add: 1 })]),
+      ? [...outSteps(branch, {}), dropout(config, a, 1 + 2 * index, branch, mid, 1)]
+      : outSteps(mid, { add: 1 })),
     norm(config, layer.norm2, mid, y2, rows),
     copy(mid, to, rows * config.width),
     ...(layer.gate ? experts(config, layer, a, index, to) : dense(config, layer, a, index, to)),
@@ -63,20 +80,27 @@ function attention({ heads, width }: ModelConfig, a: TrainingBuffers, qkv: Tenso
 }
 
 function dense(config: ModelConfig, layer: LayerWeights, a: TrainingBuffers, index: number, to: Tensor): Step[] {
-  const { u, y2 } = a.layers[index]!;
+  const { u, y2, low } = a.layers[index]!;
+  const site = (name: Product) => adapterSite(config, index, name);
+  const downSteps = (to: Tensor, then: { add?: 1 }) => [
+    ...withFloats(a.floats, layer.down, (floats) => [product(floats, a.h, to, a.rows, then)]),
+    ...adapterForward(layer.down, a, a.h, to, low.down, site("down")),
+  ];
   return [
-    product(layer.up, y2, u, a.rows),
+    ...withFloats(a.floats, layer.up, (floats) => [product(floats, y2, u, a.rows)]),
+    ...adapterForward(layer.up, a, y2, u, low.up, site("up")),
     gelu(u, a.h, a.rows * config.inner),
     ...(a.branch
-      ? [product(layer.down, a.h, a.branch, a.rows), dropout(config, a, 2 + 2 * index, a.branch, to, 1)]
-      : [product(layer.down, a.h, to, a.rows, { add: 1 })]),
+      ? [...downSteps(a.branch, {}), dropout(config, a, 2 + 2 * index, a.branch, to, 1)]
+      : downSteps(to, { add: 1 })),
   ];
 }
 
 function experts(config: ModelConfig, layer: LayerWeights, a: TrainingBuffers, index: number, to: Tensor): Step[] {
   const { width, inner, experts: count } = config;
   const { rows, expert, prob, balance, h, branch } = a;
-  const { y2, u, probs, order, start } = a.layers[index]!;
+  const { y2, u, probs, order, start, low } = a.layers[index]!;
+  const site = (name: Product) => adapterSite(config, index, name);
   const { at, to: place } = offsets(config, a, index);
   const kept = keptExperts(a);
   const result = branch ?? to;
@@ -89,10 +113,12 @@ function experts(config: ModelConfig, layer: LayerWeights, a: TrainingBuffers, i
     { kernel: balanceForward, bindings: { probs, expert, balance }, params: { rows, experts: count, at, to: place } },
     ...drop(config, a, at),
     { kernel: orderForward, bindings: { expert: kept, order, start }, params: { rows, experts: count, at } },
-    ...upSteps(layer.up, { x: y2, order, start, h: u }, rows, 0),
+    ...withFloats(a.floats, layer.up, (floats) => upSteps(floats, { x: y2, order, start, h: u }, rows, 0)),
+    ...upAdapterForward(layer.up, a, y2, { order, start }, u, low.up, site("up")),
     gelu(u, h, rows * inner),
     ...(branch ? [copy(a.zero!, branch, rows * width)] : []),
-    ...downSteps(layer.down, { h, order, start, prob, y: result }, rows, at),
+    ...withFloats(a.floats, layer.down, (floats) => downSteps(floats, { h, order, start, prob, y: result }, rows, at)),
+    ...downAdapterForward(layer.down, a, h, { order, start }, { prob, at, y: result }, low.down, site("down")),
     ...(branch ? [dropout(config, a, 2 + 2 * index, branch, to, 1)] : []),
   ];
 }
@@ -123,14 +149,10 @@ function drop(config: ModelConfig, a: TrainingBuffers, at: number): Step[] {
 
 /** Values of the variables by which training differs from inference, which drops nothing. */
 export function dropValues(config: ModelConfig, { rows, shape }: TrainingBuffers, training: boolean) {
-  if (!training) return { dropout: 0, capacity: rows };
+  if (!training) return { dropout: 0, adapter_dropout: 0, capacity: rows };
   const { factor, least } = shape.capacity ?? { factor: config.experts, least: rows };
-  return { dropout: shape.dropout, capacity: Math.max(Math.ceil((rows / config.experts) * factor), least) };
-}
-
-function copy(x: Tensor, y: Tensor, count: number): Step {
-  const params = { count, add: 0, seed_low: 0, seed_high: 0, stream: 0, site: 0, rate: 0, scale: 1 };
-  return { kernel: dropoutForward, bindings: { x, y }, params };
+  const capacity = Math.max(Math.ceil((rows / config.experts) * factor), least);
+  return { dropout: shape.dropout, adapter_dropout: shape.adapter?.dropout ?? 0, capacity };
 }
 
 /** Dropout at one of the graph's places, the same mask on both ways: y = or y += masked x. */
@@ -139,21 +161,28 @@ export function dropout(config: ModelConfig, a: TrainingBuffers, site: number, x
   return { kernel: dropoutForward, bindings: { x, y }, params };
 }
 
+/** Rows of the head that are multiplied together. */
+export type Block = TrainingBuffers["blocks"][number] & { index: number };
+
 /** Final rows → losses, block by block; `then` adds what follows while a block's logits hold their gradient. */
 export function lossSteps(
   config: ModelConfig,
   weights: Weights,
   a: TrainingBuffers,
-  then: (at: number, rows: number) => Step[] = () => [],
+  then: (block: Block) => Step[] = () => [],
 ): Step[] {
   const { target, logits, nll } = a;
-  return a.blocks.flatMap(({ at, rows, final }) => [
-    ...logitsSteps(config, weights, final, logits, rows),
+  const blocks = a.blocks.flatMap(({ at, rows, final, dy }, index) => [
+    ...withRows(a.floats, config, weights, (part) =>
+      logitsSteps(config, { wte: { parts: [part] } }, final, logits, rows),
+    ),
+    ...headAdapterForward(weights, a, { rows, final, index }, logits),
     {
       kernel: crossEntropyBackward,
       bindings: { targets: target, logits, nll },
       params: { rows, vocabulary: config.vocabulary, at, scale: "scale" },
     },
-    ...then(at, rows),
+    ...then({ at, rows, final, dy, index }),
   ]);
+  return [...wholeTable(a.floats, config), ...maskFinal(config, a), ...blocks];
 }

@@ -1,7 +1,8 @@
 /** Puts a model's weights on a device: which stored tensor goes where, in which type. */
-import { type FloatType, fromFloats, toFloats } from "../base/float.ts";
+import { type FloatType, fromFloats } from "../base/float.ts";
 import { type Grouping, groupingOf, isQuantType, matrixWords, quantPanel } from "../base/quant.ts";
 import { isMoe, type ModelConfig } from "../checkpoint/config.ts";
+import { FloatReader } from "../checkpoint/floats.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import type { TensorType } from "../checkpoint/tensor.ts";
 import {
@@ -136,6 +137,7 @@ export function mapWeights(
  * @param typeOf the type of a stored tensor, by name
  * @param pool has places for experts already; else each gets its own
  * @param allocate default: zeros on the device
+ * @param apart experts for which it differs never share a tensor
  * @throws LolaError "device" when the device has no room
  */
 export function placeWeights(
@@ -144,6 +146,7 @@ export function placeWeights(
   typeOf: (name: string) => TensorType,
   pool?: ExpertPool,
   allocate: Allocate = (spec) => device.tensor(spec),
+  apart: (name: string) => boolean = () => true,
 ): PlacedWeights {
   const { width, inner, experts, vocabulary, context } = config;
   const places: Placement[] = [];
@@ -159,7 +162,7 @@ export function placeWeights(
     place([name], { label: name, shape, type: commonType([typeOf(name)]), split });
   const matrix = (names: string[], inner: number, cols: number): Matrix => {
     const stacked = names[0]!.includes(".experts.");
-    const parts = runsOfType(names, typeOf).flatMap(({ from, count, type }): readonly MatrixPart[] => {
+    const parts = runsOfType(names, typeOf, apart).flatMap(({ from, count, type }): readonly MatrixPart[] => {
       const some = names.slice(from, from + count);
       const label = some[0]!;
       if (!isQuantType(type)) {
@@ -236,14 +239,15 @@ function commonType(types: TensorType[]): FloatType {
   return first && !isQuantType(first) && types.every((type) => type === first) ? first : "f32";
 }
 
-/** Neighbours that are kept as one tensor: all floats, or all of one quantized type. */
-function runsOfType(names: readonly string[], typeOf: (name: string) => TensorType) {
-  const runs: { from: number; count: number; type: TensorType }[] = [];
+/** Neighbours that are kept as one tensor: all floats, or all of one quantized type, and of one side. */
+function runsOfType(names: readonly string[], typeOf: (name: string) => TensorType, sideOf: (name: string) => boolean) {
+  const runs: { from: number; count: number; type: TensorType; side: boolean }[] = [];
   for (const [i, name] of names.entries()) {
-    const type = typeOf(name);
+    const [type, side] = [typeOf(name), sideOf(name)];
     const last = runs.at(-1);
-    if (last && (last.type === type || !(isQuantType(last.type) || isQuantType(type)))) last.count++;
-    else runs.push({ from: i, count: 1, type });
+    const alike = last?.type === type || (last && !isQuantType(last.type) && !isQuantType(type));
+    if (last && alike && last.side === side) last.count++;
+    else runs.push({ from: i, count: 1, type, side });
   }
   return runs;
 }
@@ -258,12 +262,12 @@ export function fillWeight(device: Device, source: WeightSource, { name, target,
   const stored = source.tensors.get(name)!.type;
   const { type } = target;
   let offset = at * storageBytes[type];
-  for (const piece of source.read(name)) {
-    const same = isQuantType(stored) || type === "u32" || stored === type;
-    const bytes = same ? piece : fromFloats(toFloats(piece, stored), type);
+  const upload = (bytes: Uint8Array) => {
     device.upload(target, bytes, offset);
     offset += bytes.byteLength;
-  }
+  };
+  if (type === "u32" || stored === type) for (const piece of source.read(name)) upload(piece);
+  else for (const values of new FloatReader(source).read(name)) upload(fromFloats(values, type));
 }
 
 /** Holds the memory of one stored tensor against its hashes. */

@@ -3,21 +3,18 @@ import { adamwUpdate } from "../../kernels/optim/adamw_update.ts";
 import { squaresBlock, squaresForward } from "../../kernels/reduce/squares_forward.ts";
 import { seedWords } from "../base/random.ts";
 import { type ModelConfig, moeLayers } from "../checkpoint/config.ts";
-import { expectedTensors } from "../checkpoint/layout.ts";
 import type { TensorStream } from "../checkpoint/tensor.ts";
 import { type Device, elements, type Program, type Step, type Tensor } from "../device/device.ts";
 import { gradientSteps } from "../model/training-backward.ts";
 import { bytesOf, createTrainingBuffers, type TrainingBuffers, type TrainingShape } from "../model/training-buffers.ts";
 import { dropValues, forwardSteps, lossSteps } from "../model/training-forward.ts";
-import { fillWeight, type PlacedWeights, placeWeights, type WeightSource } from "../model/weights.ts";
-import { type MatrixParameter, muonSteps } from "./muon.ts";
+import type { WeightSource } from "../model/weights.ts";
+import { muonSteps } from "./muon.ts";
 import { clipFactor, type Recipe } from "./optimizer.ts";
+import { type Base, type Parameter, Parameters, type Stored } from "./parameters.ts";
 
 /** A target that is no token: its row counts nothing. */
 export const ignored = 0xffffffff;
-
-/** Bytes of tensors read back before their memory is collected. */
-const collectAfter = 8 << 20;
 
 /** Sequences of `time` tokens each, end to end: what the model reads and what it should say. */
 export interface MicroBatch {
@@ -47,22 +44,13 @@ export interface StepResult {
   load: Float64Array;
 }
 
-/** One parameter tensor with what belongs to it, all of one layout, as rows; a matrix also as such. */
-interface Parameter {
-  w: Tensor;
-  g: Tensor;
-  m: Tensor;
-  v: Tensor;
-  decays: boolean;
-  matrix?: MatrixParameter;
-}
-
 /** Largest values of the programs' variables. */
 const largest = {
   seed_low: 2 ** 32 - 1,
   seed_high: 2 ** 32 - 1,
   stream: 2 ** 32 - 1,
   dropout: 1,
+  adapter_dropout: 1,
   capacity: 2 ** 32 - 1,
   scale: 2 ** 24,
   aux: 2 ** 24,
@@ -73,73 +61,57 @@ const largest = {
   unbias2: 1,
 };
 
-/** What may be read back and stored by name. */
-export type Stored = "weights" | "gradients" | "m" | "v";
-
 export class TrainingEngine {
   readonly buffers: TrainingBuffers;
-  private readonly placed: Record<Stored, PlacedWeights>;
-  private readonly parameters: Parameter[];
+  private readonly parameters: Parameters;
   private readonly sums: Tensor;
   private readonly backward: Program;
   private readonly forward: Program;
   private readonly measure: Program;
   private readonly adamw: Program;
 
-  /** @throws LolaError "device" when it does not fit */
+  /**
+   * @param base what is trained of the model; default: all of it
+   * @throws LolaError "device" when it does not fit
+   */
   constructor(
     readonly device: Device,
     readonly config: ModelConfig,
     readonly recipe: Recipe,
     shape: TrainingShape,
     private readonly seed: bigint,
+    base?: Base,
   ) {
-    const place = () => placeWeights(device, config, () => "f32");
-    this.placed = { weights: place(), gradients: place(), m: place(), v: place() };
-    this.parameters = this.pairUp();
-    this.buffers = createTrainingBuffers(device, config, shape);
-    const { weights, gradients } = this.placed;
+    this.parameters = new Parameters(device, config, shape, base);
+    const { weights, gradients, list } = this.parameters;
+    this.buffers = createTrainingBuffers(device, config, shape, weights);
     const { buffers } = this;
-    this.backward = device.program(
-      "gradient",
-      gradientSteps(config, weights.weights, gradients.weights, buffers),
-      largest,
-    );
+    this.backward = device.program("gradient", gradientSteps(config, weights, gradients, buffers), largest);
     this.forward = device.program(
       "loss",
-      [...forwardSteps(config, weights.weights, buffers), ...lossSteps(config, weights.weights, buffers)],
+      [...forwardSteps(config, weights, buffers), ...lossSteps(config, weights, buffers)],
       largest,
     );
-    const blocks = this.parameters.map(({ g }) => Math.ceil(elements(g.shape) / squaresBlock));
+    const blocks = list.map(({ g }) => Math.ceil(elements(g.shape) / squaresBlock));
     const total = blocks.reduce((a, b) => a + b, 0);
     this.sums = device.tensor({ label: "sums", shape: [total, 2], type: "f32" });
     this.measure = device.program("norm", this.squares(blocks));
     this.adamw = device.program("adamw", this.updates(), largest);
   }
 
-  /** Fills parameters, or moments for a resumed run, from stored tensors. */
-  load(what: Stored, source: WeightSource): void {
-    for (const place of this.placed[what].places) fillWeight(this.device, source, place);
+  /** Fills the model's own tensors, those that are trained too. */
+  loadBase(source: WeightSource): void {
+    this.parameters.loadBase(source);
   }
 
-  /** Every tensor of one kind, by its stored name, f32, in the order of the places. */
-  async *stored(what: Stored): AsyncGenerator<TensorStream> {
-    let target: Tensor | undefined;
-    let bytes = new Uint8Array();
-    let since = 0;
-    const shapes = expectedTensors(this.config);
-    for (const { name, target: next, at } of this.placed[what].places) {
-      if (next !== target) {
-        // The collector by itself would let hundreds of megabytes gather.
-        if (since > collectAfter) Bun.gc(true);
-        since = (since > collectAfter ? 0 : since) + next.bytes;
-        bytes = (await this.device.download(next)) as Uint8Array<ArrayBuffer>;
-      }
-      target = next;
-      const shape = shapes.get(name)!;
-      const piece = bytes.subarray(4 * at, 4 * (at + elements(shape)));
-      yield { name, type: "f32", shape, pieces: [piece] };
-    }
+  /** Fills what is trained, or its moments for a resumed run, from stored tensors. */
+  load(what: Stored, source: WeightSource): void {
+    this.parameters.load(what, source);
+  }
+
+  /** Every tensor that is trained, of one kind, by its stored name, f32. */
+  stored(what: Stored): AsyncGenerator<TensorStream> {
+    return this.parameters.stored(what);
   }
 
   /**
@@ -219,28 +191,9 @@ export class TrainingEngine {
     return { seed_low, seed_high, stream };
   }
 
-  /** Tensors of each parameter; biases, norms — everything of rank 1 as stored — do not decay. */
-  private pairUp(): Parameter[] {
-    const { weights, gradients, m, v } = this.placed;
-    const seen = new Set<Tensor>();
-    return weights.places.flatMap(({ name, target }, i) => {
-      if (seen.has(target)) return [];
-      seen.add(target);
-      const decays = !/(\.bias|ln_\w+\.weight)$/.test(name);
-      const columns = name.includes("c_attn") ? 3 : 1;
-      return target.parts.map((_, part) => {
-        const of = (placed: PlacedWeights) => placed.places[i]!.target.parts[part]!.tensor;
-        const flat = (placed: PlacedWeights) => this.device.flat(of(placed));
-        const matrix = { w: of(weights), g: of(gradients), m: of(m), columns };
-        const all = { w: flat(weights), g: flat(gradients), m: flat(m), v: flat(v), decays };
-        return target.layout === "matrix" ? { ...all, matrix } : all;
-      });
-    });
-  }
-
   private squares(blocks: number[]): Step[] {
     let at = 0;
-    return this.parameters.map(({ g }, i) => {
+    return this.parameters.list.map(({ g }, i) => {
       const params = { count: elements(g.shape), at };
       at += blocks[i]!;
       return { kernel: squaresForward, bindings: { x: g, sums: this.sums }, params };
@@ -251,8 +204,8 @@ export class TrainingEngine {
     const { beta1, beta2, epsilon: eps, weightDecay } = this.recipe;
     const variables = { rate: "rate", clip: "clip", unbias1: "unbias1", unbias2: "unbias2" };
     const orthogonal = (parameter: Parameter) => this.recipe.optimizer === "muon" && parameter.matrix;
-    const matrices = this.parameters.flatMap((parameter) => orthogonal(parameter) || []);
-    const rest = this.parameters.filter((parameter) => !orthogonal(parameter));
+    const matrices = this.parameters.list.flatMap((parameter) => orthogonal(parameter) || []);
+    const rest = this.parameters.list.filter((parameter) => !orthogonal(parameter));
     return [
       ...rest.map(({ w, g, m, v, decays }) => ({
         kernel: adamwUpdate,

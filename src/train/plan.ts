@@ -2,9 +2,9 @@
 import { CountingDevice } from "../device/counting.ts";
 import type { Tensor } from "../device/device.ts";
 import { createTrainingBuffers } from "../model/training-buffers.ts";
-import { placeWeights } from "../model/weights.ts";
 import type { RunConfig } from "./config.ts";
 import { TrainingEngine } from "./engine.ts";
+import { type Base, Parameters } from "./parameters.ts";
 
 /** Bytes, by what they are for. */
 export interface TrainingPlan {
@@ -26,24 +26,34 @@ export interface TrainingPlan {
 /** The program without a model: code, heap, buffers of files. */
 const programBytes = 96 << 20;
 
-/** Memory of a run with these settings. */
-export function planTraining({ model, recipe, shape }: Pick<RunConfig, "model" | "recipe" | "shape">): TrainingPlan {
+/**
+ * Memory of a run with these settings.
+ * @param base what is trained of the model; default: all of it
+ */
+export function planTraining(
+  { model, recipe, shape }: Pick<RunConfig, "model" | "recipe" | "shape">,
+  base?: Base,
+): TrainingPlan {
   const counter = new CountingDevice();
-  const { places } = placeWeights(counter, model, () => "f32");
-  const parameters = counter.memory;
-  const largest = Math.max(...places.map(({ target }) => target.bytes));
-  const buffers = createTrainingBuffers(counter, model, shape);
-  const layers = [...new Set(buffers.layers)].flatMap((layer) => Object.values(layer) as Tensor[]);
+  const { weights, list } = new Parameters(counter, model, shape, base);
+  const gradients = sum(list.map(({ g }) => g));
+  const parameters = counter.memory - 3 * gradients;
+  const largest = Math.max(...list.map(({ w }) => w.bytes));
+  const buffers = createTrainingBuffers(counter, model, shape, weights);
+  const layers = [...new Set(buffers.layers)].flatMap(({ low, ...rest }) => [
+    ...Object.values(rest),
+    ...Object.values(low),
+  ]);
   const activations = sum([...buffers.x, ...layers, buffers.expert, buffers.kept, buffers.prob]);
   const logits = buffers.logits.bytes;
 
   const whole = new CountingDevice();
-  new TrainingEngine(whole, model, recipe, shape, 0n);
-  const scratch = whole.memory - 4 * parameters - activations - logits;
+  new TrainingEngine(whole, model, recipe, shape, 0n, base);
+  const scratch = whole.memory - parameters - 3 * gradients - activations - logits;
   const packed = Math.max(logits, 4 * buffers.rows * Math.max(model.inner, 3 * model.width));
   const program = programBytes + largest + packed;
   const total = whole.memory + program;
-  return { parameters, gradients: parameters, moments: 2 * parameters, activations, logits, scratch, program, total };
+  return { parameters, gradients, moments: 2 * gradients, activations, logits, scratch, program, total };
 }
 
 function sum(tensors: readonly Tensor[]): number {

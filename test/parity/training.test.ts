@@ -11,7 +11,8 @@ import { openDevice } from "../../src/device/choose.ts";
 import { library, usableSets } from "../../src/device/cpu/library.ts";
 import type { Device } from "../../src/device/device.ts";
 import { openSource } from "../../src/model/open.ts";
-import { type MicroBatch, type Stored, TrainingEngine } from "../../src/train/engine.ts";
+import { type MicroBatch, TrainingEngine } from "../../src/train/engine.ts";
+import type { Stored } from "../../src/train/parameters.ts";
 import { type AdamwCase, type Fixture, fixtures } from "./fixture.ts";
 
 const engines = ["cpu", "software"] as const;

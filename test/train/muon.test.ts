@@ -3,8 +3,9 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { toFloats } from "../../src/base/float.ts";
 import { openDevice } from "../../src/device/choose.ts";
 import { initialWeights } from "../../src/model/init.ts";
-import { type Stored, TrainingEngine } from "../../src/train/engine.ts";
+import { TrainingEngine } from "../../src/train/engine.ts";
 import { muon } from "../../src/train/muon.ts";
+import type { Stored } from "../../src/train/parameters.ts";
 import { tinyModel, tinyRun } from "./tiny.ts";
 
 const { recipe } = tinyRun();
