@@ -45,7 +45,9 @@ const packages: Record<string, readonly string[]> = {
   "bun:ffi": ["src/device/cpu", "src/device/gpu"],
   cac: ["src/cli"],
   "@clack/prompts": ["src/cli"],
+  hyparquet: ["src/data"],
   msgpackr: ["src/checkpoint"],
+  papaparse: ["src/data"],
   "zstd-napi": ["src/checkpoint"],
 };
 

@@ -115,8 +115,7 @@ export async function* readBytes({ path, label, compression }: Readable): AsyncG
   } catch (cause) {
     const { syscall, code, message } = cause as NodeJS.ErrnoException;
     if (syscall) throw new DataError("data.read", `${label}: ${syscall} failed with ${code}`, undefined, { cause });
-    throw new DataError("data.compressed", `${label}: not a whole ${compression} file: ${message}`, undefined, {
-      cause,
-    });
+    const says = `${label}: not a whole ${compression} file: ${message}`;
+    throw new DataError("data.compressed", says, "the file fetched or packed again", { cause });
   }
 }

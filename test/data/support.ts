@@ -5,7 +5,10 @@ import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type Document, readDocuments } from "../../src/data/documents.ts";
+import type { ExampleOptions } from "../../src/data/examples.ts";
 import { findSources } from "../../src/data/sources.ts";
+import { alpaca } from "../../src/data/template.ts";
+import { tiny } from "../tokenizer/support.ts";
 
 /** A new folder with these files in it. */
 export function folderOf(files: Record<string, string | Uint8Array>): string {
@@ -34,3 +37,19 @@ export async function documentsOf(paths: string[], ...stdin: (string | Uint8Arra
 }
 
 export const coded = (code: string) => expect.objectContaining({ name: "LolaError", kind: "data", code });
+
+/** Options to open examples with, the small tokenizer's. */
+export function exampleOptions(more: Partial<ExampleOptions> = {}): ExampleOptions {
+  const tokenizer = tiny();
+  const defaults = {
+    context: 4096,
+    template: alpaca,
+    trainOnPrompt: false,
+    tooLong: "error",
+    validation: 0.05,
+  } as const;
+  return { tokenizer, eos: EOS, ...defaults, ...more };
+}
+
+/** End-of-text token of the small tokenizer. */
+export const EOS = 5;
