@@ -15,7 +15,7 @@ const scanBytes = 2 ** 31;
 export async function benchModel(context: BenchContext): Promise<Partial<BenchResult>> {
   const { flags, notes } = context;
   const { openDevice } = await import("../device/choose.ts");
-  const { measureModel, timeKernels } = await import("../generate/measure.ts");
+  const { measureModels, timeKernels } = await import("../generate/measure.ts");
   const { device, why } = await openDevice(flags.device, flags.threads ? { threads: flags.threads } : {});
   try {
     notes.tell(why);
@@ -27,7 +27,10 @@ export async function benchModel(context: BenchContext): Promise<Partial<BenchRe
     const work = { prompt: flags.prompt, tokens: flags.tokens, rounds: flags.rounds };
     const roof = device.info.software ? await roofFor(device, flags) : undefined;
     if (roof) result.roof = roof;
-    if (context.action !== "kernels") result.speed = await measureModel(session, vocabulary, work, roof);
+    if (context.action !== "kernels") {
+      const [speed] = await measureModels([session], vocabulary, work, roof);
+      result.speed = speed!;
+    }
     if (context.action !== "generate") {
       result.kernels = only(await timeKernels(session, vocabulary, work, roof), context.args[0]);
     }
@@ -39,7 +42,7 @@ export async function benchModel(context: BenchContext): Promise<Partial<BenchRe
 }
 
 /** The processor's roof; of a software GPU that is the same processor. The reference engine is there to be right, not fast. */
-async function roofFor(device: Device, { threads }: BenchFlags): Promise<Roof | undefined> {
+export async function roofFor(device: Device, { threads }: BenchFlags): Promise<Roof | undefined> {
   if (device.info.kind === "cpu") return processorRoof(device);
   if (device.info.kind === "reference") return undefined;
   const { openCpu } = await import("../device/cpu/cpu.ts");
@@ -79,7 +82,11 @@ async function openSession(device: Device, { flags, notes }: BenchContext): Prom
     const config = parseShape(flags.shape, context);
     const weights = loadWeights(device, config, randomWeights(config, await storedTypes(flags.type)));
     const name = `random ${flags.shape}, ${flags.type}`;
-    return { name, session: new Session(device, config, weights, { context }), vocabulary: config.vocabulary };
+    return {
+      name,
+      session: new Session(device, config, weights, { context, cache: flags.cache }),
+      vocabulary: config.vocabulary,
+    };
   }
   const source = await openNamed(flags.model, notes);
   try {
@@ -92,13 +99,17 @@ async function openSession(device: Device, { flags, notes }: BenchContext): Prom
     }
     const { loadModel } = await import("../model/open.ts");
     const model = loadModel(device, source);
-    return { name: source.label, session: model.session({ context }), vocabulary: model.tokenizer.size };
+    return {
+      name: source.label,
+      session: model.session({ context, cache: flags.cache }),
+      vocabulary: model.tokenizer.size,
+    };
   } finally {
     source.close();
   }
 }
 
-/** Of each tensor of a random model, by name: `q8` and `q4` are as `lola quantize` has them, with all else in f32. */
+/** Of each tensor of a random model, by name: `q8` and `q4` are as `lola quantize` has them after the first layer, with all else in f32. */
 export async function storedTypes(type: BenchFlags["type"]): Promise<(name: string) => TensorType> {
   if (type !== "q8" && type !== "q4") return () => type;
   const { presetChoice } = await import("../quantize/plan.ts");

@@ -29,7 +29,7 @@ export interface Workload {
   rounds: number;
 }
 
-/** Positions that `measureModel` and `timeKernels` need in the cache. */
+/** Positions that `measureModels` and `timeKernels` need in the cache. */
 export function positionsFor({ prompt, tokens, rounds }: Workload): number {
   return prompt + Math.max(tokens, rounds) + 2;
 }
@@ -39,32 +39,49 @@ export function benchPrompt(count: number, vocabulary: number): Uint32Array {
   return Uint32Array.from({ length: count }, (_, i) => Math.imul(i + 1, 2654435761) >>> 0).map((x) => x % vocabulary);
 }
 
-/** Prefill and decode in turns; one round beforehand warms up and is not counted. */
-export async function measureModel(
-  session: Session,
+/**
+ * Prefill and decode of each model in turns; round 0 warms up and is not counted.
+ * @param sessions of equal vocabulary
+ * @param begin told of each round
+ */
+export async function measureModels(
+  sessions: readonly Session[],
   vocabulary: number,
   work: Workload,
   roof: Roof | undefined,
-): Promise<ModelSpeed> {
+  begin?: (round: number) => void,
+): Promise<ModelSpeed[]> {
   const ids = benchPrompt(work.prompt, vocabulary);
-  const prefill: Sample[] = [];
-  const decode: Sample[] = [];
+  const samples = sessions.map(() => ({ prefill: [] as Sample[], decode: [] as Sample[] }));
   for (let round = 0; round <= work.rounds; round++) {
-    session.rewind(0);
-    const first = await sample(() => session.feed(ids, greedy));
-    const rest = await sample(async () => {
-      for (let i = 0; i < work.tokens; i++) await session.next();
-    });
-    if (round === 0) continue;
-    prefill.push(first);
-    decode.push(rest);
+    begin?.(round);
+    for (const [i, session] of sessions.entries()) {
+      session.rewind(0);
+      const first = await sample(() => session.feed(ids, greedy));
+      const rest = await sample(async () => {
+        for (let i = 0; i < work.tokens; i++) await session.next();
+      });
+      if (round === 0) continue;
+      samples[i]!.prefill.push(first);
+      samples[i]!.decode.push(rest);
+    }
   }
+  return sessions.map((session, i) => {
+    const { prefill, decode } = samples[i]!;
+    const { prompt, tokens } = workOf(session, work, roof);
+    return { prefill: speed(work.prompt, prefill, prompt), decode: speed(work.tokens, decode, tokens) };
+  });
+}
+
+/** What a prompt, chunk by chunk, and the tokens after it take. */
+function workOf(session: Session, work: Workload, roof: Roof | undefined): { prompt: Account; tokens: Account } {
   const { programs } = session;
   const last = work.prompt % session.chunk || session.chunk;
   const chunks = repeated(account(session, programs.fill, session.chunk, roof), (work.prompt - last) / session.chunk);
-  const whole = plus(chunks, account(session, programs.prompt, last, roof));
-  const token = repeated(account(session, programs.decode, 1, roof), work.tokens);
-  return { prefill: speed(work.prompt, prefill, whole), decode: speed(work.tokens, decode, token) };
+  return {
+    prompt: plus(chunks, account(session, programs.prompt, last, roof)),
+    tokens: repeated(account(session, programs.decode, 1, roof), work.tokens),
+  };
 }
 
 interface Sample {

@@ -21,6 +21,30 @@ test("a random model of a shape is timed, in any type", async () => {
   }
 });
 
+test("all formats of one shape stand side by side", async () => {
+  const args = ["bench", "formats", ...small];
+  const ran = await lola([...args, "--json"]);
+  expect(ran).toMatchObject({ code: 0, err: "" });
+  const { model, formats } = JSON.parse(ran.out);
+  expect(model.name).toBe("random 32-4-2-64-100-3");
+  expect(formats.map((f: { type: string }) => f.type)).toEqual(["f32", "f16", "q8", "q4"]);
+  for (const { device, prefill, decode } of formats) {
+    expect(device.kind).toBe("reference");
+    expect(prefill.tokens).toBe(5);
+    expect(decode.tokens).toBe(3);
+    expect(decode.tokens_per_second).toBeGreaterThan(0);
+  }
+  // Bytes of a token: those of the weights that it meets, the smaller the format.
+  const moved = formats.map((f: { decode: { bandwidth: number; seconds: number } }) =>
+    Math.round(f.decode.bandwidth * f.decode.seconds),
+  );
+  expect(moved).toEqual([...moved].sort((a, b) => b - a));
+  expect(new Set(moved).size).toBe(4);
+  const shown = await lola(args);
+  expect(shown.out).toMatch(/^reference: .*\n +memory +decode\/s/m);
+  expect(shown.out).toMatch(/^q4 +\d/m);
+});
+
 test("kernels are chosen by a part of their name", async () => {
   const { out } = await lola(["bench", "kernels", "norm", ...small]);
   expect(out).toContain("norm/norm_forward");
@@ -94,6 +118,7 @@ test("what cannot be measured is misuse", async () => {
     ["train", "-m", model],
     ["generate", "extra"],
     ["tokenizer", "-m", model],
+    ["formats", "-m", model],
   ]) {
     expect(await lola(["bench", ...args])).toMatchObject({ code: 2, out: "" });
   }

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { openReference } from "../../src/device/reference.ts";
-import { benchPrompt, measureModel, median, positionsFor, timeKernels } from "../../src/generate/measure.ts";
+import { benchPrompt, measureModels, median, positionsFor, timeKernels } from "../../src/generate/measure.ts";
 import { loadModel, openSource } from "../../src/model/open.ts";
 
 const work = { prompt: 7, tokens: 3, rounds: 3 };
@@ -15,7 +15,8 @@ function session() {
 
 test("prefill and decode are timed over the tokens asked for", async () => {
   const s = session();
-  const { prefill, decode } = await measureModel(s, 1000, work, { bandwidth: 1e9, flops: 1e9 });
+  const [speed] = await measureModels([s], 1000, work, { bandwidth: 1e9, flops: 1e9 });
+  const { prefill, decode } = speed!;
   expect(s.length).toBe(work.prompt + work.tokens);
   for (const [speed, tokens] of [
     [prefill, 7],
@@ -30,17 +31,33 @@ test("prefill and decode are timed over the tokens asked for", async () => {
   }
 });
 
+test("several models take turns", async () => {
+  const sessions = [session(), session()];
+  const order: number[] = [];
+  for (const [i, s] of sessions.entries()) {
+    const feed = s.feed.bind(s);
+    s.feed = (...args) => {
+      order.push(i);
+      return feed(...args);
+    };
+  }
+  const rounds: number[] = [];
+  const speeds = await measureModels(sessions, 1000, work, undefined, (round) => rounds.push(round));
+  expect(rounds).toEqual([0, 1, 2, 3]);
+  expect(order).toEqual([0, 1, 0, 1, 0, 1, 0, 1]);
+  // The same model does the same work, and without a roof there is no share of it.
+  const flops = speeds.map(({ decode }) => Math.round(decode.flops * decode.seconds));
+  expect(flops[0]).toBe(flops[1]!);
+  expect(speeds[0]!.decode.roofFraction).toBeUndefined();
+});
+
 test("a prompt of several chunks counts the work of each", async () => {
   const device = openReference();
   const model = loadModel(device, openSource(join(import.meta.dir, "../../../shared/fixtures/tiny-lola")));
   const flopsOf = async (chunk: number) => {
-    const { prefill } = await measureModel(
-      model.session({ context: 40, chunk }),
-      1000,
-      { ...work, prompt: 20 },
-      undefined,
-    );
-    return prefill.flops * prefill.seconds;
+    const session = model.session({ context: 40, chunk });
+    const [speed] = await measureModels([session], 1000, { ...work, prompt: 20 }, undefined);
+    return speed!.prefill.flops * speed!.prefill.seconds;
   };
   expect(await flopsOf(8)).toBeCloseTo(await flopsOf(32), 0);
 });

@@ -7,11 +7,12 @@ import type { KernelTime, ModelSpeed } from "../../generate/measure.ts";
 import { presetNames } from "../../model/presets.ts";
 import type { EncodeSpeed } from "../../tokenizer/bench.ts";
 import type { TrainingSpeed } from "../../train/measure.ts";
+import { benchFormats, type FormatSpeed, formatTables } from "../bench-formats.ts";
 import { type MadeModel, makeModel } from "../bench-make.ts";
 import { benchModel, processorRoof } from "../bench-model.ts";
 import { benchTraining } from "../bench-train.ts";
 import type { Context } from "../context.ts";
-import { engineFlags, modelFlag, precisionFlag } from "../flags.ts";
+import { cacheFlag, engineFlags, modelFlag, precisionFlag } from "../flags.ts";
 import { readInput } from "../input.ts";
 import { openNamed } from "../model.ts";
 import { bytes, grouped, type Style, table } from "../style.ts";
@@ -36,6 +37,7 @@ const flags = {
     category: "Model and engine",
   },
   ...engineFlags,
+  ...cacheFlag,
   preset: {
     type: "choice",
     value: "PRESET",
@@ -99,7 +101,7 @@ const flags = {
 export type BenchFlags = Values<typeof flags>;
 export type BenchContext = Context<
   BenchFlags,
-  "all" | "generate" | "kernels" | "machine" | "tokenizer" | "train" | "make-model"
+  "all" | "formats" | "generate" | "kernels" | "machine" | "tokenizer" | "train" | "make-model"
 >;
 
 export interface BenchResult {
@@ -110,6 +112,8 @@ export interface BenchResult {
   /** Of the processor; there is none for a hardware GPU. */
   roof?: Roof;
   speed?: ModelSpeed;
+  /** Of one random model, on each engine that was measured. */
+  formats?: FormatSpeed[];
   /** Seconds spent compiling shaders, apart from everything else. */
   compileSeconds?: number;
   /** Steps of one decoded token: dispatches, on a GPU. */
@@ -129,6 +133,7 @@ export const bench = defineCommand({
       line: "lola bench generate --shape 512-8-8-2048-8192-8 --device cpu --threads 2",
       doc: "a random model of that shape",
     },
+    { line: "lola bench formats --device cpu", doc: "what quantizing gains, in layers of LOLA's size" },
     { line: "lola bench kernels matmul --prompt 512", doc: "each kernel against the machine's roof" },
     { line: "lola bench train --preset mini --threads 2", doc: "whole training steps" },
     { line: "lola bench make-model --preset small --type q4 -o random.lola", doc: "a model that has learnt nothing" },
@@ -136,6 +141,7 @@ export const bench = defineCommand({
   ],
   actions: {
     all: "machine, generate and kernels",
+    formats: "one random model in f32, f16, q8 and q4, side by side",
     generate: "tokens a second, and a second of processor time, of prefill and decode",
     kernels: "bandwidth and operations a second of each kernel, and the share of the roof",
     machine: "memory bandwidth and multiply-add peak of the processor",
@@ -149,6 +155,7 @@ export const bench = defineCommand({
   notes: [
     "Prefill and decode take turns; the first round warms up and is not counted. Compiling shaders and loading are left out and told apart. Processor time is user and system time of the whole process.",
     "The roof is the time that a step's bytes would take at the measured memory bandwidth, or its operations at the measured peak, whichever is longer. More than 100 % means that data came from a cache.",
+    "bench formats takes --shape (default: 2048-2-16-8192-8192-16, two of LOLA's layers) and holds the model in all formats at once, so that they take turns: the default needs 5 GB. With --device auto it measures the processor beside a GPU.",
     "bench train counts 6 operations for each weight that a token meets, the output's and one expert of each mixture among them, and three times the attention over whole squares; the first step is not counted.",
     "bench make-model writes weights uniform in ±0.03, the same each time, stored raw, with a tokenizer of bytes and words without meaning. Its sizes are those of --preset (default: nano) or --shape, but for those given one by one.",
   ],
@@ -163,6 +170,8 @@ export const bench = defineCommand({
       case "generate":
       case "kernels":
         return { ...base, ...(await benchModel(context)) };
+      case "formats":
+        return { ...base, ...(await benchFormats(context)) };
       case "machine":
         return { ...base, ...(await benchMachine(context.flags)) };
       case "tokenizer":
@@ -237,6 +246,7 @@ function showBench(result: BenchResult, style: Style): string {
       ]),
     );
   }
+  if (result.formats) parts.push(...formatTables(result.formats));
   if (kernels) parts.push(...kernelTables(kernels, style));
   if (tokenizer) {
     const { bytes: size, tokens, first, best } = tokenizer;
