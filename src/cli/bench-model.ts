@@ -74,6 +74,7 @@ interface Ready {
 async function openSession(device: Device, { flags, notes }: BenchContext): Promise<Ready> {
   const { positionsFor } = await import("../generate/measure.ts");
   const context = positionsFor(flags);
+  const options = { context, cache: flags.cache };
   if (flags.shape !== undefined) {
     if (flags.model !== undefined) throw new LolaError("usage", "--shape and --model are two models", "one of them");
     const { randomWeights } = await import("../model/random.ts");

@@ -114,8 +114,8 @@ test("refused below its needs, with the numbers and what fits", () => {
 
 test("--ctx is at most the model's", async () => {
   const source = openLola(fileBytes(q4));
-  expect(sessionOptions(source, { ctx: 1024 })).toEqual({ context: 1024 });
-  expect(() => sessionOptions(source, { ctx: 1025 })).toThrow(
+  expect(sessionOptions(source, { ctx: 1024, cache: "f32" })).toEqual({ context: 1024, cache: "f32" });
+  expect(() => sessionOptions(source, { ctx: 1025, cache: "f32" })).toThrow(
     expect.objectContaining({ kind: "usage", message: `--ctx 1025: ${q4} has 1024 positions`, hint: "--ctx 1024" }),
   );
   source.close();

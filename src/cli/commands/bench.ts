@@ -38,6 +38,7 @@ const flags = {
   },
   ...engineFlags,
   ...cacheFlag,
+  ...cacheFlag,
   preset: {
     type: "choice",
     value: "PRESET",
