@@ -1,6 +1,6 @@
 /** Stored weights of any type as f32, piece by piece. */
 import { floatBytes, toFloats } from "../base/float.ts";
-import { blockWords, dequantize, type Grouping, groupingOf, isQuantType, quantPanel } from "../base/quant.ts";
+import { blockWords, type Grouping, groupingOf, isQuantType, quantPanel } from "../base/quant.ts";
 import { type QuantMatrix, quantMatrix } from "./quantized.ts";
 import type { ModelSource } from "./source.ts";
 
@@ -36,15 +36,13 @@ export class FloatReader {
     const room = this.room(turned ? Math.max(pieceFloats, inner * quantPanel) : inner * cols);
     let [at, first] = [0, 0];
     for (const panel of regrouped(this.source.read(name), 4 * words)) {
-      const values = dequantize(new Uint32Array(panel.buffer), grouping, inner, quantPanel);
       const live = Math.min(quantPanel, cols - first);
       if (turned && at + live * inner > room.length) {
         yield room.subarray(0, at);
         at = 0;
       }
-      for (let n = 0; n < live; n++)
-        for (let k = 0; k < inner; k++)
-          room[turned ? at + n * inner + k : k * cols + first + n] = values[k * quantPanel + n]!;
+      const place = turned ? { begin: at, row: 1, column: inner } : { begin: first, row: cols, column: 1 };
+      dequantizePanel(new Uint32Array(panel.buffer), grouping, inner, live, room, place);
       at += live * inner;
       first += live;
     }
@@ -71,4 +69,40 @@ function* regrouped(pieces: Iterable<Uint8Array>, size: number): Generator<Uint8
       yield buffer;
       filled = 0;
     }
+}
+
+/** Where a panel's weight of row k and column n goes: `begin + k · row + n · column`. */
+interface Place {
+  begin: number;
+  row: number;
+  column: number;
+}
+
+/** What `dequantize` of `src/base/quant.ts` says of one panel [inner, cols], line by line of its words. */
+function dequantizePanel(
+  words: Uint32Array<ArrayBuffer>,
+  grouping: Grouping,
+  inner: number,
+  cols: number,
+  target: Float32Array,
+  { begin, row, column }: Place,
+): void {
+  const { bits, group } = grouping;
+  const [size, each, mask] = [blockWords(grouping), 32 / bits, 2 ** bits - 1];
+  const halves = new Float16Array(words.buffer);
+  const grid = new Float32Array(2 * quantPanel);
+  for (let from = 0, block = 0; from < inner; from += group, block += size) {
+    for (let i = 0; i < grid.length; i++) grid[i] = halves[2 * block + i]!;
+    const end = Math.min(inner, from + group);
+    for (let k = from, line = block + quantPanel; k < end; k += each, line += quantPanel) {
+      const some = Math.min(each, end - k);
+      for (let n = 0; n < cols; n++) {
+        const word = words[line + n]!;
+        const [scale, minimum] = [grid[n]!, grid[quantPanel + n]!];
+        let to = begin + k * row + n * column;
+        for (let i = 0; i < some; i++, to += row)
+          target[to] = scale * ((word >>> (8 * (i & 3) + (i & 4))) & mask) + minimum;
+      }
+    }
+  }
 }
