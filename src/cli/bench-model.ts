@@ -83,11 +83,7 @@ async function openSession(device: Device, { flags, notes }: BenchContext): Prom
     const config = parseShape(flags.shape, context);
     const weights = loadWeights(device, config, randomWeights(config, await storedTypes(flags.type)));
     const name = `random ${flags.shape}, ${flags.type}`;
-    return {
-      name,
-      session: new Session(device, config, weights, { context, cache: flags.cache }),
-      vocabulary: config.vocabulary,
-    };
+    return { name, session: new Session(device, config, weights, options), vocabulary: config.vocabulary };
   }
   const source = await openNamed(flags.model, notes);
   try {
@@ -100,11 +96,7 @@ async function openSession(device: Device, { flags, notes }: BenchContext): Prom
     }
     const { loadModel } = await import("../model/open.ts");
     const model = loadModel(device, source);
-    return {
-      name: source.label,
-      session: model.session({ context, cache: flags.cache }),
-      vocabulary: model.tokenizer.size,
-    };
+    return { name: source.label, session: model.session(options), vocabulary: model.tokenizer.size };
   } finally {
     source.close();
   }

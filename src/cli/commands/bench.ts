@@ -38,7 +38,6 @@ const flags = {
   },
   ...engineFlags,
   ...cacheFlag,
-  ...cacheFlag,
   preset: {
     type: "choice",
     value: "PRESET",
