@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { LolaError } from "../../src/base/errors.ts";
 import { openReference } from "../../src/device/reference.ts";
+import { cacheTypes } from "../../src/model/cache.ts";
 import { greedy, type Sampling } from "../../src/model/session.ts";
 import { tinyConfig, tinySession } from "./tiny.ts";
 
@@ -16,9 +17,9 @@ async function run(session: ReturnType<typeof tinySession>, sampling: Sampling, 
   return ids;
 }
 
-test("a prompt fed in chunks draws what it draws whole", async () => {
-  const whole = await run(tinySession(device), free, 12);
-  for (const chunk of [1, 2, 3, 6]) expect(await run(tinySession(device, { chunk }), free, 12)).toEqual(whole);
+test.each(cacheTypes)("a prompt fed in chunks draws what it draws whole, cache in %s", async (cache) => {
+  const whole = await run(tinySession(device, { cache }), free, 12);
+  for (const chunk of [1, 2, 3, 6]) expect(await run(tinySession(device, { cache, chunk }), free, 12)).toEqual(whole);
 });
 
 test("the same seed draws the same, another seed or stream something else", async () => {
@@ -30,8 +31,8 @@ test("the same seed draws the same, another seed or stream something else", asyn
   expect(await run(session, free, 12, 1)).not.toEqual(first);
 });
 
-test("what is shared with the cache need not be fed again", async () => {
-  const session = tinySession(device);
+test.each(cacheTypes)("what is shared with the cache need not be fed again, cache in %s", async (cache) => {
+  const session = tinySession(device, { cache });
   const fresh = await run(session, greedy, 5);
   expect(session.shared([...prompt, 299, 299])).toBe(prompt.length);
   session.rewind(4);
@@ -47,8 +48,8 @@ test("ids at or above `allowed` are never drawn", async () => {
   expect(Math.max(...drawn)).toBeLessThan(20);
 });
 
-test("scores of a sequence equal its draws' log-probabilities", async () => {
-  const session = tinySession(device);
+test.each(cacheTypes)("scores of a sequence equal its draws' log-probabilities, cache in %s", async (cache) => {
+  const session = tinySession(device, { cache });
   const first = await session.feed(prompt, greedy, { logits: true });
   session.rewind();
   const { logits, experts, probs } = await session.scores(prompt);
@@ -58,8 +59,8 @@ test("scores of a sequence equal its draws' log-probabilities", async () => {
   for (const prob of probs[0]!) expect(prob).toBeGreaterThanOrEqual(1 / tinyConfig.experts);
 });
 
-test("a full context is refused with the numbers", async () => {
-  const session = tinySession(device);
+test.each(cacheTypes)("a full context is refused with the numbers, cache in %s", async (cache) => {
+  const session = tinySession(device, { cache });
   const long = Array(tinyConfig.context).fill(1);
   const failure = await session.feed(long, greedy).catch((error) => error);
   expect(failure).toBeInstanceOf(LolaError);

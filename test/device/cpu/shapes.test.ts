@@ -1,6 +1,7 @@
 /** Shapes that cross the CPU engine's own block sizes, which the kernels' common cases are too small for. */
 import { expect, test } from "bun:test";
 import { dropoutForward } from "../../../kernels/activation/dropout_forward.ts";
+import { attentionCompactForward, compactCache } from "../../../kernels/attention/attention_compact_forward.ts";
 import { attentionForward } from "../../../kernels/attention/attention_forward.ts";
 import { keyBackward } from "../../../kernels/attention/key_backward.ts";
 import { queryBackward } from "../../../kernels/attention/query_backward.ts";
@@ -128,6 +129,20 @@ function attentionCase(rows: number, heads: number, size: number, context: numbe
 }
 
 test("attention: blocks of rows over many keys", () => agrees(attentionForward, attentionCase(150, 2, 24, 420, 260)));
+
+/** The same over a compact cache. */
+function compactCase(bits: number, ...[rows, heads, size, context, first]: Parameters<typeof attentionCase>): Case {
+  const { label, params, tensors } = attentionCase(rows, heads, size, context, first);
+  const { packed, ...rest } = params;
+  const k = compactCache(2, [1, heads, context], size, bits, 4);
+  const v = compactCache(3, [1, heads, context], size, bits);
+  return { label: `${label}, ${bits} bits`, params: { ...rest, bits }, tensors: { ...tensors, k, v } };
+}
+
+test.each([16, 8])("attention over a cache of %d bits: blocks of rows, keys that are split", async (bits) => {
+  await agrees(attentionCompactForward, compactCase(bits, 150, 2, 24, 420, 260));
+  await agrees(attentionCompactForward, compactCase(bits, 1, 3, 40, 900, 899));
+});
 
 test("attention: sequences of several blocks over themselves", async () => {
   const [rows, heads, size, context] = [300, 6, 8, 150];
