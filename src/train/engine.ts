@@ -63,7 +63,7 @@ const largest = {
 
 export class TrainingEngine {
   readonly buffers: TrainingBuffers;
-  private readonly parameters: Parameters;
+  readonly parameters: Parameters;
   private readonly sums: Tensor;
   private readonly backward: Program;
   private readonly forward: Program;
