@@ -27,6 +27,7 @@ test("a saved profile is read again, by language in order, and import keeps it",
   for (const path of paths) {
     const model = openLola(fileBytes(path));
     expect([...model.routing!]).toEqual([...routing].reverse());
+    expect(model.notes).toEqual([]);
     model.close();
   }
 });
