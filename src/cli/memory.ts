@@ -1,7 +1,9 @@
 /** Does a model fit the memory there is, and what would if it does not? */
 import { LolaError } from "../base/errors.ts";
+import { moeLayers } from "../checkpoint/config.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import type { Device } from "../device/device.ts";
+import { cacheTypes } from "../model/cache.ts";
 import { type MemoryPlan, type PlannedModel, planMemory } from "../model/memory.ts";
 import type { SessionOptions } from "../model/session.ts";
 import { planFor, presetChoice } from "../quantize/plan.ts";
@@ -33,10 +35,14 @@ export function describePlan({ total, weights, mapped, cache, activations, logit
 /** Steps in which contexts are proposed, and the least that is of use. */
 const [contextStep, leastContext] = [64, 128];
 
-/** Flags, or the command, of the nearest setting that fits: fewer positions, experts that take turns, fewer bits. */
+/** Flags, or the command, of the nearest setting that fits: a smaller cache, one of fewer positions, experts in turns, fewer bits. */
 function nearest(device: Device, source: ModelSource, options: SessionOptions, available: number): string {
   const fits = (model: PlannedModel, changed: SessionOptions = {}, slots?: number) =>
     planMemory(device, model, { ...options, ...changed }, slots).total <= available;
+  const cache = cacheTypes.find(
+    (type, i) => i > cacheTypes.indexOf(options.cache ?? "f32") && fits(source, { cache: type }),
+  );
+  if (cache) return `--cache ${cache}`;
   let [low, high] = [0, Math.floor(((options.context ?? source.config.context) - 1) / contextStep)];
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
@@ -44,7 +50,8 @@ function nearest(device: Device, source: ModelSource, options: SessionOptions, a
     else high = middle - 1;
   }
   if (low * contextStep >= leastContext) return `--ctx ${low * contextStep}`;
-  if (source.config.experts > 1 && fits(source, {}, 1)) return `--memory ${Math.floor(available / 2 ** 20)}MiB`;
+  if (moeLayers(source.config).length > 0 && fits(source, {}, 1))
+    return `--memory ${Math.floor(available / 2 ** 20)}MiB`;
   for (const type of ["q8", "q4"] as const) {
     const tensors = new Map(planFor(source, presetChoice(type)).map((tensor) => [tensor.name, tensor]));
     if (fits({ config: source.config, tensors })) return `lola quantize ${source.label} --type ${type} -o small.lola`;

@@ -3,6 +3,7 @@ import { LolaError } from "../base/errors.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import type { DeviceChoice } from "../device/choose.ts";
 import type { CacheType } from "../model/cache.ts";
+import type { MemoryPlan } from "../model/memory.ts";
 import type { Model } from "../model/open.ts";
 import type { SessionOptions } from "../model/session.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -48,6 +49,7 @@ export interface Loaded {
   model: Model;
   /** Of the session that there is room for. */
   options: SessionOptions;
+  plan: MemoryPlan;
   /** Which engine and why, in one line. */
   why: string;
   seconds: number;
@@ -67,6 +69,7 @@ export async function loadOn(
   const shares = languageShares(source, engine);
   const { openDevice } = await import("../device/choose.ts");
   const { loadModel } = await import("../model/open.ts");
+  const { planMemory } = await import("../model/memory.ts");
   const { poolWithin } = await import("../model/offload-plan.ts");
   const { describePlan, planWithin } = await import("./memory.ts");
   const options = sessionOptions(source, engine);
@@ -74,10 +77,11 @@ export async function loadOn(
   try {
     const { device, why } = await openDevice(engine.device, engine.threads ? { threads: engine.threads } : {});
     const pool = engine.memory === undefined ? undefined : poolWithin(device, source, engine.memory, options);
-    if (!pool) notes.tell(describePlan(planWithin(device, source, options)));
+    const plan = pool ? planMemory(device, source, options, pool.slots) : planWithin(device, source, options);
+    notes.tell(describePlan(plan));
     const model = loadModel(device, source, tokenizer, pool);
     if (shares) await pool?.warm(shares);
-    return { model, options, why, seconds: (performance.now() - started) / 1000 };
+    return { model, options, plan, why, seconds: (performance.now() - started) / 1000 };
   } finally {
     notes.progress("");
   }

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { ModelSource } from "../checkpoint/source.ts";
 import type { Device } from "../device/device.ts";
 import type { FinishReason, GenerateResult, TokenEvent } from "../generate/generate.ts";
+import type { MemoryPlan } from "../model/memory.ts";
 import type { Sampling } from "../model/session.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { Context } from "./context.ts";
@@ -35,6 +36,7 @@ interface SampleJson {
 export interface Generation {
   model: { name: string; identity: string | null };
   device: { kind: string; name: string };
+  memory: MemoryPlan;
   prompt: { tokens: number; ids: number[] };
   seed: bigint | null;
   sampling: Record<string, number>;
@@ -73,7 +75,7 @@ export async function generateSamples(
   const { generate } = await import("../generate/generate.ts");
   const signal = context.cancellation();
   const session = loaded.model.session(loaded.options);
-  const head = describe(source, device, prompt, sampling);
+  const head = describe(source, device, loaded.plan, prompt, sampling);
   const event = (name: string, fields: object) => out.line(toJson({ event: name, ...fields }));
   if (flags.jsonl) event("start", head);
   const samples: SampleJson[] = [];
@@ -126,6 +128,7 @@ export async function generateSamples(
 function describe(
   source: ModelSource,
   device: Device,
+  memory: MemoryPlan,
   prompt: number[],
   sampling: Sampling,
 ): Omit<Generation, "samples" | "offload" | "timings"> {
@@ -134,6 +137,7 @@ function describe(
   return {
     model: { name: source.label, identity: knownIdentity(source) ?? null },
     device: { kind, name },
+    memory,
     prompt: { tokens: prompt.length, ids: prompt },
     seed: temperature > 0 ? sampling.seed : null,
     sampling: { temperature, topK, topP, minP, repetitionPenalty },

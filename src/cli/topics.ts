@@ -84,6 +84,8 @@ snake_case, sizes in bytes, times in seconds, 64-bit numbers decimal strings.
 lola generate --json:
   model        name, identity (content hash; null for a folder)
   device       kind, name
+  memory       as planned before loading: weights, mapped (how many of those are
+               the file's own pages), cache, activations, logits, program, total
   prompt       tokens (count), ids
   seed         decimal string; null when greedy
   sampling     temperature, top_k, top_p, min_p, repetition_penalty
@@ -100,7 +102,7 @@ lola generate --json:
   length (--max-tokens) or context (no room for more).
 
 lola generate --jsonl, one object a line:
-  start        event, and model, device, prompt, seed, sampling as above
+  start        event, and model, device, memory, prompt, seed, sampling as above
   token        event, sample, text (characters that became certain), and id,
                token, logprob, experts (one for each MoE layer, for the token
                that was fed), top (with --logprobs)

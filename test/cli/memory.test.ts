@@ -14,7 +14,7 @@ import { openCpu } from "../../src/device/cpu/cpu.ts";
 import { planMemory } from "../../src/model/memory.ts";
 import { ExpertPool } from "../../src/model/offload-pool.ts";
 import { randomWeights } from "../../src/model/random.ts";
-import { Session } from "../../src/model/session.ts";
+import { Session, type SessionOptions } from "../../src/model/session.ts";
 import { loadWeights } from "../../src/model/weights.ts";
 import { dummyTokenizer } from "../../src/tokenizer/layout.ts";
 import { tinyConfig } from "../model/tiny.ts";
@@ -48,11 +48,11 @@ async function made(name: string, type: TensorType): Promise<string> {
 }
 
 const [f32, q4] = [await made("f32", "f32"), await made("q4", "q4_32")];
-const refusal = (path: string, memoryLimit: number, context = 1024): LolaError | undefined => {
+const refusal = (path: string, memoryLimit: number, options: SessionOptions = {}): LolaError | undefined => {
   const device = openCpu({ threads: 1, memoryLimit });
   const source = openLola(fileBytes(path));
   try {
-    planWithin(device, source, { context });
+    planWithin(device, source, options);
     expect(device.memory).toBe(0);
     return undefined;
   } catch (error) {
@@ -88,27 +88,32 @@ test("the plan is what is taken", () => {
 });
 
 test("refused below its needs, with the numbers and what fits", () => {
-  const whole = (path: string, context: number) => {
+  const whole = (path: string, options: SessionOptions = {}) => {
     const device = openCpu({ threads: 1 });
     const source = openLola(fileBytes(path));
-    const { total } = planMemory(device, source, { context });
+    const { total } = planMemory(device, source, options);
     source.close();
     device.close();
     return total;
   };
-  const needed = whole(f32, 1024);
+  const needed = whole(f32);
   expect(refusal(f32, needed)).toBeUndefined();
   const refused = refusal(f32, needed - 1)!;
-  expect([refused.kind, refused.exitCode, refused.hint]).toEqual(["device", 4, "--ctx 960"]);
+  expect([refused.kind, refused.exitCode, refused.hint]).toEqual(["device", 4, "--cache f16"]);
   expect(refused.message).toMatch(
     /f32\.lola needs \d+ MB of memory \(weights [\d.]+ MB, [\d.]+ kB of them mapped; cache 3\.15 MB; the rest \d+ MB\); \d+ MB are left$/,
   );
-  // The setting that is named does fit, and the next larger one does not.
-  expect(refusal(f32, whole(f32, 960), 960)).toBeUndefined();
-  expect(refusal(f32, whole(f32, 960) - 1)!.hint).toBe("--ctx 896");
-  const least = whole(f32, 128);
-  expect(refusal(f32, least)!.hint).toBe("--ctx 128");
-  expect(refusal(f32, least - 1, 200)!.hint).toMatch(/^--memory \d+MiB$/);
+  // The setting that is named does fit, and what is nearer does not.
+  expect(refusal(f32, whole(f32, { cache: "f16" }) - 1)!.hint).toBe("--cache q8");
+  const fewer = (context: number) => ({ context, cache: "q8" }) as const;
+  expect(refusal(f32, whole(f32, fewer(1024)) - 1, fewer(1024))!.hint).toBe("--ctx 960");
+  expect(refusal(f32, whole(f32, fewer(960)), fewer(960))).toBeUndefined();
+  expect(refusal(f32, whole(f32, fewer(960)) - 1, fewer(1024))!.hint).toBe("--ctx 896");
+  const least = whole(f32, fewer(128));
+  expect(refusal(f32, least, fewer(1024))!.hint).toBe("--ctx 128");
+  expect(refusal(f32, least - 1, fewer(128))!.hint).toMatch(/^--memory \d+MiB$/);
+  const small = whole(q4, fewer(128));
+  expect(refusal(f32, small, fewer(128))!.hint).toBe(`lola quantize ${f32} --type q4 -o small.lola`);
   expect(refusal(f32, 1 << 20)!.hint).toBe("a smaller model, or a machine with more memory");
 });
 
