@@ -38,6 +38,11 @@ export const orderForward = defineKernel({
       },
     })),
     {
+      label: "rows that capacity dropped, of expert E",
+      params: { rows: 70, experts: 5, at: 3 },
+      tensors: { expert: integers(2, [73], 6), order: blank([70]), start: blank([6]) },
+    },
+    {
       label: "all rows to the last expert",
       params: { rows: 300, experts: 4, at: 0 },
       tensors: { expert: listed(Array(300).fill(3)), order: blank([300]), start: blank([5]) },

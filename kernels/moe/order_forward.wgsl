@@ -1,4 +1,5 @@
-// Stable counting sort in one workgroup: thread i looks after expert i (and i + THREADS, …), in row order.
+// Stable counting sort in one workgroup: thread i looks after expert i (and i + THREADS, …), in row order. Rows of no
+// expert, which capacity dropped, have no place.
 
 struct Params {
   rows: u32,
@@ -36,11 +37,12 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   var base = 0u;
   for (var first = 0u; first < params.experts; first += THREADS) {
     let e = first + thread;
+    let exists = e < params.experts;
     var count = 0u;
     for (var begin = 0u; begin < params.rows; begin += THREADS) {
       load(begin, thread);
       for (var i = 0u; i < THREADS; i++) {
-        count += select(0u, 1u, tile[i] == e);
+        count += select(0u, 1u, exists && tile[i] == e);
       }
     }
     counts[thread] = count;
@@ -50,13 +52,13 @@ fn main(@builtin(local_invocation_index) thread: u32) {
       next += select(0u, counts[i], i < thread);
       base += counts[i];
     }
-    if (e < params.experts) {
+    if (exists) {
       start[e] = next;
     }
     for (var begin = 0u; begin < params.rows; begin += THREADS) {
       load(begin, thread);
       for (var i = 0u; i < THREADS; i++) {
-        if (tile[i] == e) {
+        if (exists && tile[i] == e) {
           order[next] = begin + i;
           next++;
         }
