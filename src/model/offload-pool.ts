@@ -59,9 +59,11 @@ export class ExpertPool {
     this.kindOf = kindOf;
     const [ups, downs]: [MatrixPart[], MatrixPart[]] = [[], []];
     const made: Kind[] = [];
-    let first = 0;
+    let [first, dealt] = [0, 0];
+    const slotsOf = (experts: number) => Math.floor((slots * experts) / kindOf.length);
     for (const { up, down, count } of kinds) {
-      const own = Math.max(1, Math.floor((slots * count) / kindOf.length));
+      const own = Math.max(1, slotsOf(dealt + count) - slotsOf(dealt));
+      dealt += count;
       const stack = (label: string, type: TensorType, rows: number, cols: number, parts: MatrixPart[]) => {
         const tensor = stackOf(device, `${label} of ${own} experts`, type, own, rows, cols);
         const grouping = isQuantType(type) ? { grouping: groupingOf(type) } : {};
