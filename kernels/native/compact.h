@@ -59,6 +59,17 @@ static void pack_row(const float *x, uint32_t bits, uint32_t size, void *words) 
   }
 }
 
+/* VW signed bytes, as floats. */
+INLINE vf load_bytes(const int8_t *p) {
+#if VW == 16
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+#elif VW == 8
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+#else
+  return __builtin_convertvector(__builtin_convertvector(*(const vb_unaligned *)p, vi), vf);
+#endif
+}
+
 /* Floats that unpacked rows take: the last may be written past its end. */
 static inline uint64_t unpacked_floats(uint32_t rows, uint32_t size) { return (uint64_t)rows * size + PANEL; }
 
@@ -70,14 +81,15 @@ INLINE void unpack(Rows r, uint32_t rows, uint32_t size, float *to, const uint32
       for (uint32_t d = 0; d < size; d += VW) store(to + d, load_weights(row, d, F16));
       continue;
     }
-    const uint16_t *scales = (const uint16_t *)(row + ceil_div(size, 4));
+    const uint16_t *halves = (const uint16_t *)(row + ceil_div(size, 4));
+    float scales[VW];
     for (uint32_t from = 0; from < size; from += SCALED) {
-      const vf scale = splat(load_weight(scales, from / SCALED, F16));
+      const uint32_t group = from / SCALED;
+      if (group % VW == 0) store(scales, load_weights(halves, group, F16));
+      const vf scale = splat(scales[group % VW]);
       UNROLL
-      for (uint32_t d = from; d < from + SCALED; d += VW) {
-        const vi code = __builtin_convertvector(*(const vb_unaligned *)((const int8_t *)row + d), vi);
-        if (d < size) store(to + d, __builtin_convertvector(code, vf) * scale);
-      }
+      for (uint32_t d = from; d < from + SCALED; d += VW)
+        if (d < size) store(to + d, load_bytes((const int8_t *)row + d) * scale);
     }
   }
 }
