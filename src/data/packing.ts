@@ -58,7 +58,7 @@ const EXAMPLES = 1;
 const ROWS = 2;
 
 /**
- * The rows of an epoch: the examples in an order of their own, packed, and the rows in another.
+ * The rows of an epoch: the examples in an order of their own, packed, and the rows in another; other ones each epoch.
  * @param key of Philox
  */
 export function packEpoch(
@@ -69,6 +69,8 @@ export function packEpoch(
   epoch: number,
 ): Packing {
   const order = numbers.map((_, i) => numbers[permuted(i, numbers.length, key, [EXAMPLES, epoch, 0])]!);
+  // The longest first: then hardly any room is lost (best fit decreasing). Equal lengths keep their random order.
+  order.sort((a, b) => lengthOf(b) - lengthOf(a));
   const { examples, starts } = packRows(order, lengthOf, room);
   const rows = starts.length - 1;
   const shuffled: Packing = { examples: new Uint32Array(examples.length), starts: new Uint32Array(rows + 1) };
