@@ -50,7 +50,7 @@ typedef struct {
 } Kernel;
 
 /* One instruction set's kernels, ended by a null name. */
-extern const Kernel kernels_portable[], kernels_avx2[], kernels_avx512[], kernels_amx[];
+extern const Kernel kernels_portable[], kernels_avx2[], kernels_avx512[], kernels_amx_int8[], kernels_amx[];
 
 #define EXPORT __attribute__((visibility("default")))
 

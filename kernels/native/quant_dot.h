@@ -140,14 +140,17 @@ INLINE void panel_product(const uint32_t rows, const uint32_t bits, const int do
 INLINE void panel_cases(uint32_t rows, const uint32_t bits, const int dots, const char *panel, uint32_t blocks,
                         uint32_t group, const Rounded *a, float *c, size_t pitch) {
   switch (rows) {
-    ROWS_CASE(1) ROWS_CASE(2) ROWS_CASE(3) ROWS_CASE(4)
-#if VW == 16
+    ROWS_CASE(1) ROWS_CASE(2) ROWS_CASE(3)
+#ifndef __AMX_INT8__
+    ROWS_CASE(4)
+#endif
+#if VW == 16 && !defined(__AMX_INT8__)
     ROWS_CASE(5) ROWS_CASE(6) ROWS_CASE(7) ROWS_CASE(8)
 #endif
   }
 }
 
-/* 1 ≤ rows ≤ QUANT_ROWS rounded rows times one panel of a matrix [inner, ..]. */
+/* 1 ≤ rows ≤ QUANT_ROWS, rows < LEAST_TILED: rounded rows times one panel of a matrix [inner, ..]. */
 static void quant_panel(uint32_t rows, Grouping g, const char *panel, uint32_t inner, const Rounded *a, float *c,
                         size_t pitch) {
   const uint32_t blocks = ceil_div(inner, g.group);

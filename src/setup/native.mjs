@@ -32,6 +32,7 @@ const flags = [
 ];
 
 const avx512 = ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma", "-mf16c"];
+const amx = [...avx512, "-mavx512vnni", "-mamx-tile", "-mamx-int8"];
 
 /** Compiled from `kernels.c`, each with its own flags; a compiler that lacks them leaves that one out. */
 const instructionSets = {
@@ -39,7 +40,8 @@ const instructionSets = {
   ...(process.arch === "x64" && {
     avx2: ["-mavx2", "-mfma", "-mf16c"],
     avx512,
-    amx: [...avx512, "-mavx512bf16", "-mamx-tile", "-mamx-bf16", "-DTILES"],
+    amx_int8: amx,
+    amx: [...amx, "-mavx512bf16", "-mamx-bf16", "-DTILES"],
   }),
 };
 

@@ -188,10 +188,21 @@ function owned(tensor: Tensor): CpuTensor {
   throw new Error(`${tensor.label} is no live tensor of this device`);
 }
 
-/** The set asked for, that of bf16, or the fastest of the others. */
-function chosenSet({ isa, precision }: CpuOptions, usable: ReadonlyMap<InstructionSet, Pointer>): InstructionSet {
-  if (isa !== undefined) return isa;
-  return precision === "bf16" ? "amx" : [...usable.keys()].filter((set) => set !== "amx").at(-1)!;
+/**
+ * The set asked for, that of bf16, or the fastest of the others that the system permits.
+ * @throws LolaError "device" naming what is missing for the matrix unit
+ */
+function chosenSet(lib: Library, { isa, precision }: CpuOptions, usable: Iterable<InstructionSet>): InstructionSet {
+  const asked = isa ?? (precision === "bf16" ? "amx" : undefined);
+  if (!asked) return [...usable].filter((set) => set !== "amx" && !permit(lib, set)).at(-1)!;
+  const missing = permit(lib, asked);
+  if (missing)
+    throw new LolaError(
+      "device",
+      `no products in ${asked === "amx" ? "bf16" : "int8"} here: ${missing}`,
+      "--precision f32",
+    );
+  return asked;
 }
 
 /**
@@ -202,8 +213,7 @@ function chosenSet({ isa, precision }: CpuOptions, usable: ReadonlyMap<Instructi
 export function openCpu(options: CpuOptions = {}): CpuDevice {
   const lib = library();
   const usable = usableSets(lib);
-  const isa = chosenSet(options, usable);
-  permit(lib, isa);
+  const isa = chosenSet(lib, options, usable.keys());
   const kernels = usable.get(isa);
   if (!kernels)
     throw new LolaError("device", `this processor or build has no ${instructionNames[isa]}`, "--device cpu");

@@ -10,7 +10,7 @@ const symbols = {
   lola_kernels: { args: [u32], returns: ptr },
   lola_kernel: { args: [ptr, u32], returns: cstring },
   lola_signatures: { args: [], returns: cstring },
-  lola_permit_amx: { args: [], returns: cstring },
+  lola_permit_amx: { args: [u32], returns: cstring },
   lola_open: { args: [ptr, u32], returns: ptr },
   lola_close: { args: [ptr] },
   lola_start: { args: [ptr, ptr, u32], returns: i32 },
@@ -35,13 +35,14 @@ const open = (path: string) => dlopen(path, symbols).symbols;
 export type Library = ReturnType<typeof open>;
 
 /** Instruction sets, from the slowest on, in the order of `lola_kernels` (native/choose.c). NEON is a portable build's. */
-export const instructionSets = ["portable", "avx2", "avx512", "amx"] as const;
+export const instructionSets = ["portable", "avx2", "avx512", "amx_int8", "amx"] as const;
 export type InstructionSet = (typeof instructionSets)[number];
 
 export const instructionNames: Record<InstructionSet, string> = {
   portable: process.arch === "arm64" ? "NEON" : "portable",
   avx2: "AVX2",
   avx512: "AVX-512",
+  amx_int8: "AVX-512 and AMX in int8",
   amx: "AMX in bf16",
 };
 
@@ -109,13 +110,10 @@ export function usableSets(lib: Library): Map<InstructionSet, Pointer> {
   return usable;
 }
 
-/**
- * Asks the system to let this process use a set, where that takes a permit.
- * @throws LolaError "device" naming what is missing for products in bf16
- */
-export function permit(lib: Library, set: InstructionSet): void {
-  const missing = set === "amx" ? lib.lola_permit_amx() : null;
-  if (missing) throw new LolaError("device", `no products in bf16 here: ${missing}`, "--precision f32");
+/** Asks the system to let this process use a set, where that takes a permit; what is missing for it, if anything is. */
+export function permit(lib: Library, set: InstructionSet): string | undefined {
+  if (set !== "amx" && set !== "amx_int8") return undefined;
+  return lib.lola_permit_amx(Number(set === "amx"))?.toString();
 }
 
 /** The kernels of a table, by name. */
