@@ -124,10 +124,27 @@ function stepAccount(step: Step, values: Record<string, number>, roof: Roof | un
   return { bytes, flops, atRoof: roof && Math.max(bytes / roof.bandwidth, flops / roof.flops) };
 }
 
+/**
+ * The steps of a program, where those over the parts of a split matrix are one: a row meets one expert, whatever part it lies
+ * in, so their work is not the sum of what each would do alone.
+ */
+function undivided(steps: readonly Step[]): Step[] {
+  const whole: Step[] = [];
+  for (const step of steps) {
+    const before = whole.at(-1);
+    const end = before && Number(before.params.first) + Number(before.params.count);
+    if (before?.kernel === step.kernel && step.params.first === end) {
+      const count = Number(before.params.count) + Number(step.params.count);
+      whole[whole.length - 1] = { ...before, params: { ...before.params, count } };
+    } else whole.push(step);
+  }
+  return whole;
+}
+
 /** The work of one run over `rows` rows. */
 function account(session: Session, program: Program, rows: number, roof: Roof | undefined): Account {
   const values = session.benchValues(rows);
-  return program.steps.reduce((sum, step) => plus(sum, stepAccount(step, values, roof)), none);
+  return undivided(program.steps).reduce((sum, step) => plus(sum, stepAccount(step, values, roof)), none);
 }
 
 /** How fast work was done that took so long. */
@@ -187,14 +204,20 @@ async function timeProgram(
   const values = session.benchValues(rows);
   const seconds = await session.device.time(program, values, repeats);
   const groups = new Map<string, { steps: number; seconds: number; work: Account }>();
-  for (const [i, step] of program.steps.entries()) {
-    const { inner, cols } = step.params;
-    const name = cols === undefined ? step.kernel.name : `${step.kernel.name} ${inner}×${cols}`;
+  const groupOf = ({ kernel, params: { inner, cols } }: Step) => {
+    const name = cols === undefined ? kernel.name : `${kernel.name} ${inner}×${cols}`;
     const group = groups.get(name) ?? { steps: 0, seconds: 0, work: none };
+    groups.set(name, group);
+    return group;
+  };
+  for (const [i, step] of program.steps.entries()) {
+    const group = groupOf(step);
     group.steps++;
     group.seconds += seconds[i]!;
+  }
+  for (const step of undivided(program.steps)) {
+    const group = groupOf(step);
     group.work = plus(group.work, stepAccount(step, values, roof));
-    groups.set(name, group);
   }
   return Array.from(groups, ([kernel, { steps, seconds, work }]) => ({
     kernel,

@@ -1,6 +1,7 @@
 /** The measuring itself: it feeds what it says, accounts for every step, and stays within the context. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
+import { openGpu } from "../../src/device/gpu/gpu.ts";
 import { openReference } from "../../src/device/reference.ts";
 import { benchPrompt, measureModels, median, positionsFor, timeKernels } from "../../src/generate/measure.ts";
 import { loadModel, openSource } from "../../src/model/open.ts";
@@ -50,6 +51,23 @@ test("several models take turns", async () => {
   expect(flops[0]).toBe(flops[1]!);
   expect(speeds[0]!.decode.roofFraction).toBeUndefined();
 });
+
+test("experts in several parts are no more work than in one", async () => {
+  const source = openSource(join(import.meta.dir, "../../../shared/fixtures/tiny-lola"));
+  const workWith = async (bindingLimit: number) => {
+    const device = await openGpu({ software: true, bindingLimit });
+    const s = loadModel(device, source).session({ context: positionsFor(work) });
+    const parts = s.weights.layers.flatMap(({ up }) => up.w.parts).length;
+    const [whole] = await measureModels([s], 1000, { ...work, rounds: 1 }, undefined);
+    device.close();
+    const bytes = [whole!.prefill, whole!.decode].map((speed) => Math.round(speed.bandwidth * speed.seconds));
+    return { parts, bytes };
+  };
+  const one = await workWith(1 << 27);
+  const many = await workWith(48 << 10);
+  expect(many.parts).toBeGreaterThan(one.parts);
+  expect(many.bytes).toEqual(one.bytes);
+}, 60_000);
 
 test("a prompt of several chunks counts the work of each", async () => {
   const device = openReference();
