@@ -65,6 +65,11 @@ INLINE vf load_bytes(const int8_t *p) {
   return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
 #elif VW == 8
   return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+#elif defined(__SSE2__)
+  int32_t four;
+  memcpy(&four, p, 4);
+  const __m128i one = _mm_cvtsi32_si128(four), two = _mm_unpacklo_epi8(one, one);
+  return (vf)_mm_cvtepi32_ps(_mm_srai_epi32(_mm_unpacklo_epi16(two, two), 24));
 #else
   return __builtin_convertvector(__builtin_convertvector(*(const vb_unaligned *)p, vi), vf);
 #endif

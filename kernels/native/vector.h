@@ -139,13 +139,16 @@ INLINE vf load_weights(const void *p, size_t i, const uint32_t type) {
 #elif VW == 8
   if (type == F16) return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)half));
 #endif
-  vi bits = __builtin_convertvector(*(const vh_unaligned *)half, vi);
-  if (type == BF16) return (vf)(bits << 16);
+  const vi high = __builtin_convertvector(*(const vh_unaligned *)half, vi) << 16;
+  if (type == BF16) return (vf)high;
+#if defined(__aarch64__)
+  return (vf)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(half)));
+#else
   /* The exponent moves by 112 through a product, which is exact and makes subnormals normal. */
-  vi magnitude = (bits & 0x7fff) << 13;
-  vf scaled = (vf)magnitude * 0x1p112f;
-  vi special = (magnitude >= 0x0f800000) & 0x7f800000;
-  return (vf)((vi)scaled | special | ((bits & 0x8000) << 16));
+  const vi moved = (high >> 3) & (int32_t)0x8fffe000;
+  const vi special = ((moved & 0x7fffffff) >= 0x0f800000) & 0x7f800000;
+  return (vf)((vi)((vf)moved * 0x1p112f) | special);
+#endif
 }
 
 /*
