@@ -10,6 +10,8 @@ export class Dismissed extends Error {
 
 export interface Choice {
   value: string;
+  /** Shown in its place. */
+  label?: string;
   hint?: string;
 }
 
@@ -34,7 +36,11 @@ export async function askText(message: string, placeholder: string): Promise<str
 /** Asks for one of several. @throws Dismissed */
 export async function askChoice(message: string, choices: readonly Choice[]): Promise<string> {
   const prompts = await clack();
-  const options = choices.map((c) => ({ value: c.value, label: c.value, ...(c.hint ? { hint: c.hint } : {}) }));
+  const options = choices.map((c) => ({
+    value: c.value,
+    label: c.label ?? c.value,
+    ...(c.hint ? { hint: c.hint } : {}),
+  }));
   const answer = await prompts.select({ message, options, output: process.stderr });
   if (prompts.isCancel(answer)) throw new Dismissed();
   return answer;

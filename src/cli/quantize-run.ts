@@ -1,26 +1,18 @@
 /** What `lola quantize` does once it knows what to do: plan, write, measure, report. */
 import { existsSync } from "node:fs";
 import { LolaError } from "../base/errors.ts";
-import { weightKinds } from "../checkpoint/quantized.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import type { TensorInfo } from "../checkpoint/tensor.ts";
 import { openDevice } from "../device/choose.ts";
 import { loadModel } from "../model/open.ts";
 import { type Calibration, calibrate } from "../quantize/calibrate.ts";
-import {
-  describePlan,
-  type Group,
-  type Plan,
-  planFor,
-  planForBudget,
-  presetChoice,
-  type QuantChoice,
-} from "../quantize/plan.ts";
+import { describePlan } from "../quantize/plan.ts";
 import { quantizeModel } from "../quantize/quantize.ts";
 import { openNamed } from "./model.ts";
 import type { Chosen } from "./quantize-ask.ts";
-import type { QuantizeContext, QuantizeFlags } from "./quantize-flags.ts";
+import type { QuantizeFlags } from "./quantize-flags.ts";
 import { calibrationTexts, checkLoss, checkRoom, type Measured, measure, measuredTexts } from "./quantize-measure.ts";
+import { chosenPlan } from "./quantize-plan.ts";
 import { remaining } from "./quantize-progress.ts";
 import { saveReport } from "./quantize-report.ts";
 import type { Quantized } from "./quantize-show.ts";
@@ -111,27 +103,4 @@ async function calibrated(
     notes.progress("");
     device.close();
   }
-}
-
-/**
- * Which tensor gets which type.
- * @throws LolaError "usage" where flags contradict each other, or nothing fits the budget
- */
-function chosenPlan(
-  source: ModelSource,
-  { flags, origins }: Pick<QuantizeContext, "flags" | "origins">,
-  { seen, routing }: Partial<Calibration> = {},
-): Plan {
-  const group = Number(flags.group) as Group;
-  if (flags.budget !== undefined) {
-    const own = (["type", ...weightKinds] as const).find((name) => origins.get(name) === "command line");
-    if (own) throw new LolaError("usage", `--budget chooses the types itself, --${own} says otherwise`, "one of them");
-    return planForBudget(source, flags.budget, { group, ...(seen && { seen }), ...(routing && { routing }) });
-  }
-  const own: Partial<QuantChoice> = {};
-  for (const name of weightKinds) {
-    const type = flags[name];
-    if (type !== undefined) own[name] = type === "q8" || type === "q4" ? `${type}_${group}` : type;
-  }
-  return planFor(source, presetChoice(flags.type, group, own));
 }

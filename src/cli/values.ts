@@ -71,8 +71,8 @@ function parseCount({ min = 0 }: { min?: number }, raw: string, name: string): n
 
 const binaries: Record<string, number> = { k: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
 
-/** 4GiB is 4 · 2³⁰, 4GB and 4G are 4 · 10⁹. */
-function parseSize(raw: string, name: string): number {
+/** Bytes: 4GiB is 4 · 2³⁰, 4GB and 4G are 4 · 10⁹. @throws LolaError "usage" */
+export function parseSize(raw: string, name: string): number {
   const [, digits, unit = "", binary] = /^(\d+(?:\.\d+)?)([kKMGT]?)(i?)B?$/.exec(raw) ?? [];
   const each = (binary ? binaries : multiples)[unit.replace("K", "k")];
   const value = Math.round(Number(digits) * (each ?? Number.NaN));

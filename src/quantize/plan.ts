@@ -21,7 +21,7 @@ export interface PresetChoice extends QuantChoice {
 /** The tensors of the new file, in its order. */
 export type Plan = readonly TensorInfo[];
 
-export const quantPresets = ["q8", "q4", "mixed"] as const;
+export const quantPresets = ["q8", "mixed", "q4"] as const;
 export type QuantPreset = (typeof quantPresets)[number];
 
 export type Group = 32 | 64 | 128;

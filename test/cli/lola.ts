@@ -48,17 +48,19 @@ export async function lola(args: readonly string[], options: RunOptions = {}): P
 
 export { home, root };
 
+type Answer = (shown: string) => string | undefined;
+
 /**
  * Runs it in a terminal of its own.
- * @param answer called with everything shown so far whenever more is shown; what it returns is typed, once
+ * @param answer called with everything shown so far whenever more is shown; what it returns is typed, once; of several, one after the other
  */
 export async function onTerminal(
   args: readonly string[],
-  answer: (shown: string) => string | undefined = () => undefined,
+  answer: Answer | readonly Answer[] = [],
   env: Record<string, string> = {},
 ): Promise<{ code: number; shown: string }> {
   let shown = "";
-  let typed = false;
+  const answers = typeof answer === "function" ? [answer] : [...answer];
   const decoder = new TextDecoder();
   const child = Bun.spawn(commandLine(args), {
     cwd: home,
@@ -68,9 +70,9 @@ export async function onTerminal(
       rows: 24,
       data(terminal, data) {
         shown += decoder.decode(data, { stream: true });
-        const keys = typed ? undefined : answer(shown);
+        const keys = answers[0]?.(shown);
         if (keys === undefined) return;
-        typed = true;
+        answers.shift();
         terminal.write(keys);
       },
     },

@@ -44,7 +44,7 @@ describe("a model in 4 bits", () => {
   test("has the sizes that are told, and is itself a model", async () => {
     const { path, file_bytes, before, after, types, kinds, identity } = told;
     expect(readFileSync(path)).toHaveLength(file_bytes);
-    expect(after).toBeLessThan(0.35 * before);
+    expect(after).toBeLessThan(0.36 * before);
     expect(types).toEqual([
       "experts as q4_32",
       ...["dense as q4_32 (4) and q8_32 (2)", "attention as q4_32 (10) and q8_32 (2)"],
@@ -174,12 +174,29 @@ test("Ctrl-C before the file is accepted leaves nothing behind", async () => {
 });
 
 describe("in a terminal", () => {
-  test("it asks how small, with sizes", async () => {
-    const ran = await onTerminal(["quantize", model, ...engine], (shown) =>
-      shown.includes("How small?") && shown.includes("q4") ? "\x03" : undefined,
-    );
+  test("it asks how small, with sizes and what they cost", async () => {
+    const asked = (shown: string) => (shown.includes("another size") ? "\x03" : undefined);
+    const ran = await onTerminal(["quantize", model, ...engine], asked);
     expect(ran.code).toBe(130);
-    expect(ran.shown).toMatch(/q8.*fits in 0\.00\d+ GiB/);
+    expect(ran.shown).toMatch(/q8 +fits in 0\.00\d+ GiB; \+\d\.\d\d %, at worst/);
+    // Nothing is known of other types.
+    const own = await onTerminal(["quantize", model, "--experts", "f16", ...engine], (shown) =>
+      shown.includes("q4  ") ? "\x03" : undefined,
+    );
+    expect(own.shown).toContain("mixed  fits in 0.");
+    expect(own.shown).not.toMatch(/at worst|another size/);
+  });
+
+  test("a size of one's own is a budget", async () => {
+    const path = at("budget.lola");
+    const when = (question: string, keys: string) => (shown: string) => (shown.includes(question) ? keys : undefined);
+    const ran = await onTerminal(
+      ["quantize", model, "--eval", "none", ...engine],
+      [when("another size", "\x1b[A\r"), when("Which size", "3.5MB\r"), when("Which file", `${path}\r`)],
+    );
+    expect(ran.code).toBe(0);
+    expect(ran.shown.replace(/\s+/g, " ")).toContain("--budget 3.5MB -o");
+    expect(readFileSync(path).length).toBeLessThanOrEqual(3.5e6);
   });
 
   test("it asks where to, does the work and tells the command line that does without", async () => {
