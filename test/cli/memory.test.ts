@@ -11,6 +11,7 @@ import type { TensorType } from "../../src/checkpoint/tensor.ts";
 import { planWithin } from "../../src/cli/memory.ts";
 import { sessionOptions } from "../../src/cli/model.ts";
 import { openCpu } from "../../src/device/cpu/cpu.ts";
+import { openReference } from "../../src/device/reference.ts";
 import { planMemory } from "../../src/model/memory.ts";
 import { ExpertPool } from "../../src/model/offload-pool.ts";
 import { randomWeights } from "../../src/model/random.ts";
@@ -47,7 +48,7 @@ async function made(name: string, type: TensorType): Promise<string> {
   return path;
 }
 
-const [f32, q4] = [await made("f32", "f32"), await made("q4", "q4_32")];
+const [f32, f16, q4] = [await made("f32", "f32"), await made("f16", "f16"), await made("q4", "q4_32")];
 const refusal = (path: string, memoryLimit: number, options: SessionOptions = {}): LolaError | undefined => {
   const device = openCpu({ threads: 1, memoryLimit });
   const source = openLola(fileBytes(path));
@@ -115,6 +116,27 @@ test("refused below its needs, with the numbers and what fits", () => {
   const small = whole(q4, fewer(128));
   expect(refusal(f32, small, fewer(128))!.hint).toBe(`lola quantize ${f32} --type q4 -o small.lola`);
   expect(refusal(f32, 1 << 20)!.hint).toBe("a smaller model, or a machine with more memory");
+});
+
+test("a binding that is too large is refused before anything is loaded; the reference engine counts its own way", () => {
+  const source = openLola(fileBytes(f16));
+  const gpu = (bindingLimit: number) => ({
+    info: { kind: "gpu", name: "test", software: false, bindingLimit, details: {} } as const,
+  });
+  const { weights, mapped } = planMemory(gpu(1 << 20), source);
+  expect(mapped).toBe(0);
+  expect(() => planMemory(gpu(1 << 16), source)).toThrow(
+    expect.objectContaining({
+      kind: "device",
+      message: expect.stringContaining("largest binding of this GPU is 65536"),
+    }),
+  );
+  const reference = openReference();
+  const wide = planMemory(reference, source);
+  loadWeights(reference, config, source);
+  expect(wide.weights).toBe(reference.memory);
+  expect(wide.weights).toBeGreaterThan(1.9 * weights);
+  source.close();
 });
 
 test("--ctx is at most the model's", async () => {
