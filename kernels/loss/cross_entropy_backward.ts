@@ -3,6 +3,9 @@ import { integers, uniform } from "../cases.ts";
 import { defineKernel } from "../kernel.ts";
 import code from "./cross_entropy_backward.wgsl" with { type: "text" };
 
+/** A target that is no token of any vocabulary: its row counts nothing. */
+export const ignored = 0xffffffff;
+
 export const crossEntropyBackward = defineKernel({
   name: "loss/cross_entropy_backward",
   summary: "nll[at + t] = log Σ e^logits[t] − logits[t, target], then logits[t] = scale · (softmax − onehot(target))",

@@ -1,11 +1,9 @@
 /** Batches of packed examples: a pure function of the seed and a small cursor. */
+import { ignored } from "../../kernels/loss/cross_entropy_backward.ts";
 import { DataError, LolaError } from "../base/errors.ts";
 import { seedWords } from "../base/random.ts";
 import { type ExampleTokens, idOf, isCounted } from "./example-tokens.ts";
 import { orderKey, type Packing, packEpoch } from "./packing.ts";
-
-/** A target that counts nothing: no vocabulary reaches so far. */
-export const ignored = 0xffffffff;
 
 /** Where training stands in its examples; JSON. */
 export interface ExampleCursor {

@@ -39,14 +39,6 @@ export class WordList {
     this.words[this.length++] = word;
   }
 
-  at(i: number): number {
-    return this.words[i]!;
-  }
-
-  set(i: number, word: number): void {
-    this.words[i] = word;
-  }
-
   /** Leaves out all words from place `length` on. */
   cut(length: number): void {
     this.length = length;

@@ -1,6 +1,7 @@
 /** The rows of held-out examples that a run is measured on: the same ones each time, each of one language. */
+import { ignored } from "../../kernels/loss/cross_entropy_backward.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { type ExampleRows, emptyRows, fillRow, ignored } from "./example-batches.ts";
+import { type ExampleRows, emptyRows, fillRow } from "./example-batches.ts";
 import type { ExampleSet } from "./examples.ts";
 import { packRows } from "./packing.ts";
 

@@ -13,9 +13,6 @@ import { muonSteps } from "./muon.ts";
 import { clipFactor, type Recipe } from "./optimizer.ts";
 import { type Base, type Parameter, Parameters, type Stored } from "./parameters.ts";
 
-/** A target that is no token: its row counts nothing. */
-export const ignored = 0xffffffff;
-
 /** Sequences of `time` tokens each, end to end: what the model reads and what it should say. */
 export interface MicroBatch {
   inputs: Uint32Array;

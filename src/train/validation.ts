@@ -1,7 +1,8 @@
 /** Bits per byte of held-out text, by language: a measure that does not depend on the tokenizer. */
+import { ignored } from "../../kernels/loss/cross_entropy_backward.ts";
 import { moeLayers } from "../checkpoint/config.ts";
 import type { ValidationWindow } from "../data/validation.ts";
-import { ignored, type TrainingEngine } from "./engine.ts";
+import type { TrainingEngine } from "./engine.ts";
 import type { ValidationEvent } from "./events.ts";
 
 export type Validation = Pick<ValidationEvent, "bitsPerByte" | "languages" | "load">;

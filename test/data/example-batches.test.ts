@@ -1,6 +1,7 @@
 /** Batches of examples: each whole, once an epoch, behind an eos; and a saved place that goes on as if never stopped. */
 import { describe, expect, test } from "bun:test";
-import { ExampleBatches, type ExampleBatchOptions, ignored } from "../../src/data/example-batches.ts";
+import { ignored } from "../../kernels/loss/cross_entropy_backward.ts";
+import { ExampleBatches, type ExampleBatchOptions } from "../../src/data/example-batches.ts";
 import { counted, type ExampleTokens } from "../../src/data/example-tokens.ts";
 import { exampleValidationRows } from "../../src/data/example-validation.ts";
 import type { ExampleSet } from "../../src/data/examples.ts";

@@ -1,7 +1,8 @@
 /** Files of examples → tokens: every format and kind, what counts, what is too long, which side, what is told. */
 import { afterAll, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { gzipSync, zstdCompressSync } from "node:zlib";
+import { brotliCompressSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { idOf, isCounted } from "../../src/data/example-tokens.ts";
 import { type ExampleOptions, type ExampleSet, openExamples } from "../../src/data/examples.ts";
@@ -197,9 +198,22 @@ describe("formats", () => {
     expect(marked(await openStdin(before, bytes.subarray(0, 5), bytes.subarray(5)))).toEqual(wanted);
   });
 
-  test("Parquet's lists of turns are turns", async () => {
-    const file = parquetWriteBuffer({ columnData: [{ name: "messages", data: [talk], type: "JSON" }] });
-    expect(marked(await open({ "a.parquet": new Uint8Array(file) }))).toEqual([`${opening}${told}`]);
+  /** How other programs pack the pages of Parquet files. */
+  const codecs = { GZIP: gzipSync, ZSTD: zstdCompressSync, BROTLI: brotliCompressSync };
+  test.each(Object.entries(codecs))("Parquet with %s", async (codec, pack) => {
+    const columnData = [{ name: "text", data: Array.from({ length: 500 }, (_, i) => `Habari ${i % 7}`) }];
+    const compressors = { [codec]: (bytes: Uint8Array) => new Uint8Array(pack(bytes)) };
+    const file = parquetWriteBuffer({ columnData, codec: codec as keyof typeof codecs, compressors });
+    const texts = marked(await open({ "a.parquet": new Uint8Array(file) }));
+    expect(texts).toEqual(columnData[0]!.data.map((text) => `‹${text}<|endoftext|>›`));
+  });
+
+  test("Parquet's lists of turns, as pyarrow 25 writes them, are turns", async () => {
+    const set = await open({ "a.parquet": readFileSync(join(import.meta.dir, "turns.parquet")) });
+    expect(marked(set)).toEqual(
+      Array.from({ length: 6 }, (_, i) => `${opening}${ask(`Habari ${i}?`)}‹Nzuri ${i}!<|endoftext|>›`),
+    );
+    expect(set.summary.languages.map(({ language }) => language)).toEqual(["swa", "und", "yor", "zul"]);
   });
 });
 

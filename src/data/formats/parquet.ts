@@ -25,7 +25,7 @@ export async function* readParquet(source: Readable): AsyncGenerator<Rows> {
     try {
       return await read();
     } catch (cause) {
-      const says = `${where}: not a whole Parquet file: ${(cause as Error).message}`;
+      const says = `${where}: cannot be read as Parquet: ${(cause as Error).message}`;
       throw new DataError("data.parquet", says, "the file written anew, or as JSONL", { cause });
     }
   };
