@@ -2,7 +2,7 @@
 import { integers, listed, uniform } from "../cases.ts";
 import { ceilDiv, defineKernel } from "../kernel.ts";
 import code from "./append_compact_forward.wgsl" with { type: "text" };
-import { compactWords, packRow } from "./compact.ts";
+import { compactGroup, compactWords, packRow } from "./compact.ts";
 
 export const appendCompactForward = defineKernel({
   name: "attention/append_compact_forward",
@@ -16,7 +16,13 @@ export const appendCompactForward = defineKernel({
   },
   /** context: S, the positions that the cache holds of each sequence. bits: of a channel, 16 or 8. */
   params: { rows: "u32", heads: "u32", head_size: "u32", context: "u32", bits: "u32" },
-  variants: [{ name: "quads", code, grid: (p) => [ceilDiv(p.heads * ceilDiv(p.head_size, 4), 64), p.rows, 1] }],
+  variants: [
+    {
+      name: "parts",
+      code,
+      grid: (p) => [ceilDiv(p.heads * ceilDiv(p.head_size, p.bits === 16 ? 4 : compactGroup), 64), p.rows, 1],
+    },
+  ],
   cost: (p) => ({
     bytes: 8 * p.rows * p.heads * (p.head_size + compactWords(p.bits, p.head_size)),
     flops: 0,

@@ -1,4 +1,4 @@
-// One thread four channels of a new row's keys and values; the first of a pair of groups writes the scales of both.
+// One thread four channels of a new row's keys and values, in 8 bits a group; the first of two groups writes both scales.
 
 struct Params {
   rows: u32,
@@ -54,13 +54,19 @@ fn quad(row: u32, d: u32) -> vec4f {
   return vec4f(channel(row, d), channel(row, d + 1), channel(row, d + 2), channel(row, d + 3));
 }
 
-// Codes of the four channels from d on, under the group's scale as it is stored.
-fn codes(row: u32, d: u32) -> u32 {
-  let scale = scale_of(row, d / GROUP * GROUP);
+// What codes are multiplied with to come from the channels; 0 where all codes are 0.
+fn inverse_of(scale: u32) -> f32 {
   if (scale == 0 || scale == NONE) {
     return 0;
   }
-  let inverse = 1 / unpack2x16float(scale).x;
+  return 1 / unpack2x16float(scale).x;
+}
+
+// Codes of the four channels from d on.
+fn codes(row: u32, d: u32, inverse: f32) -> u32 {
+  if (inverse == 0) {
+    return 0;
+  }
   return pack4xI8(vec4i(round(clamp(quad(row, d) * inverse, vec4f(-127), vec4f(127)))));
 }
 
@@ -68,8 +74,9 @@ fn codes(row: u32, d: u32) -> u32 {
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let t = id.y;
   let quads = (params.head_size + 3) / 4;
-  let h = id.x / quads;
-  let i = id.x % quads;
+  let parts = select((params.head_size + GROUP - 1) / GROUP, quads, params.bits == 16);
+  let h = id.x / parts;
+  let i = id.x % parts;
   if (h >= params.heads || t >= params.rows) {
     return;
   }
@@ -87,12 +94,18 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     v[to + 1] = halves(values.zw);
     return;
   }
-  let to = position * (quads + (params.head_size + 2 * GROUP - 1) / (2 * GROUP));
-  k[to + i] = codes(key, 4 * i);
-  v[to + i] = codes(value, 4 * i);
-  if (i % (GROUP / 2) == 0) {
-    let pair = to + quads + i / (GROUP / 2);
-    k[pair] = scale_of(key, 4 * i) | (scale_of(key, 4 * i + GROUP) << 16);
-    v[pair] = scale_of(value, 4 * i) | (scale_of(value, 4 * i + GROUP) << 16);
+  let to = position * (quads + (parts + 1) / 2);
+  let key_scale = scale_of(key, GROUP * i);
+  let value_scale = scale_of(value, GROUP * i);
+  let key_inverse = inverse_of(key_scale);
+  let value_inverse = inverse_of(value_scale);
+  for (var q = GROUP / 4 * i; q < min(GROUP / 4 * (i + 1), quads); q++) {
+    k[to + q] = codes(key, 4 * q, key_inverse);
+    v[to + q] = codes(value, 4 * q, value_inverse);
+  }
+  if (i % 2 == 0) {
+    let pair = to + quads + i / 2;
+    k[pair] = key_scale | (scale_of(key, GROUP * (i + 1)) << 16);
+    v[pair] = value_scale | (scale_of(value, GROUP * (i + 1)) << 16);
   }
 }

@@ -11,20 +11,20 @@
 /** Bits of a channel. */
 export type CompactBits = 16 | 8;
 
-/** Channels that share a scale. */
-const group = 32;
+/** Channels that share a scale, in 8 bits. */
+export const compactGroup = 32;
 
 /** 32-bit words of a row. */
 export function compactWords(bits: number, size: number): number {
   const quads = Math.ceil(size / 4);
-  return bits === 16 ? 2 * quads : quads + Math.ceil(size / group / 2);
+  return bits === 16 ? 2 * quads : quads + Math.ceil(size / compactGroup / 2);
 }
 
 const { fround } = Math;
 const most = 65_504;
 
 /** To the nearest f16, within its range. */
-export const nearestHalf = (x: number) => Math.f16round(Math.min(most, Math.max(-most, x)));
+const nearestHalf = (x: number) => Math.f16round(Math.min(most, Math.max(-most, x)));
 
 /** To the nearest integer, halves to even, as f32 arithmetic does it; |x| < 2²². */
 const nearest = (x: number) => fround(fround(x + 12_582_912) - 12_582_912);
@@ -40,17 +40,17 @@ export function packRow(row: ArrayLike<number>, bits: number, words: Uint32Array
     return;
   }
   const codes = new Int8Array(words.buffer, begin, size);
-  const scales = new Float16Array(words.buffer, begin + 4 * Math.ceil(size / 4), Math.ceil(size / group));
-  for (let from = 0; from < size; from += group) {
-    const values = Array.from({ length: Math.min(group, size - from) }, (_, i) => row[from + i]!);
+  const scales = new Float16Array(words.buffer, begin + 4 * Math.ceil(size / 4), Math.ceil(size / compactGroup));
+  for (let from = 0; from < size; from += compactGroup) {
+    const values = Array.from({ length: Math.min(compactGroup, size - from) }, (_, i) => row[from + i]!);
     if (!values.every(Number.isFinite)) {
-      scales[from / group] = Number.NaN;
+      scales[from / compactGroup] = Number.NaN;
       continue;
     }
     const highest = values.reduce((max, v) => Math.max(max, Math.abs(v)), 0);
     const scale = nearestHalf(fround(highest * fround(1 / 127)));
     const inverse = scale > 0 ? fround(1 / scale) : 0;
-    scales[from / group] = scale;
+    scales[from / compactGroup] = scale;
     for (const [i, v] of values.entries())
       codes[from + i] = nearest(Math.min(127, Math.max(-127, fround(v * inverse))));
   }
@@ -61,6 +61,6 @@ export function unpackRow(words: Uint32Array, bits: number, size: number, at: nu
   const begin = words.byteOffset + 4 * at;
   if (bits === 16) return Float32Array.from(new Float16Array(words.buffer, begin, size));
   const codes = new Int8Array(words.buffer, begin, size);
-  const scales = new Float16Array(words.buffer, begin + 4 * Math.ceil(size / 4), Math.ceil(size / group));
-  return Float32Array.from(codes, (code, d) => code * scales[Math.floor(d / group)]!);
+  const scales = new Float16Array(words.buffer, begin + 4 * Math.ceil(size / 4), Math.ceil(size / compactGroup));
+  return Float32Array.from(codes, (code, d) => code * scales[Math.floor(d / compactGroup)]!);
 }
