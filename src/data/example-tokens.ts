@@ -9,7 +9,7 @@ export interface ExampleTokens {
   /** [examples + 1] example i is words[starts[i], starts[i + 1]). */
   starts: Uint32Array;
   /** [examples] whose text each is. */
-  languages: Uint16Array;
+  languages: Uint32Array;
 }
 
 /** The id that a word holds. */

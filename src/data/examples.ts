@@ -171,8 +171,9 @@ class ExampleReader {
     const longest = { tokens: this.longest.tokens, where: this.longest.where() };
     this.check(files, longest);
     const sorted = [...this.names.keys()].sort();
-    const rank = [...this.names.keys()].map((name) => sorted.indexOf(name));
-    const languages = Uint16Array.from(this.languages.view(), (number) => rank[number]!);
+    const places = new Map(sorted.map((name, place) => [name, place]));
+    const rank = Uint32Array.from(this.names.keys(), (name) => places.get(name)!);
+    const languages = this.languages.view().map((number) => rank[number]!);
     const tokens = { words: this.words.view(), starts: this.starts.view(), languages };
     const { train, validation } = split(this.points.view(), this.options.validation);
     const counts = [train, validation].map((numbers) => countsOf(tokens, numbers, sorted.length));
@@ -250,6 +251,6 @@ function countsOf({ words, starts, languages }: ExampleTokens, numbers: Uint32Ar
   return sums;
 }
 
-function bytesOf(words: Uint32Array | Uint16Array): Uint8Array {
+function bytesOf(words: Uint32Array): Uint8Array {
   return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
 }

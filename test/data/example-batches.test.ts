@@ -17,7 +17,7 @@ function made(lengths: readonly number[]): ExampleTokens {
     const own = Array.from({ length: length - 1 }, (_, i) => 100 * example + i + 10 + (2 * i >= length ? counted : 0));
     return [...own, EOS + counted];
   });
-  return { words: Uint32Array.from(words), starts, languages: new Uint16Array(lengths.length) };
+  return { words: Uint32Array.from(words), starts, languages: new Uint32Array(lengths.length) };
 }
 
 const roll = dice(3n);
@@ -152,7 +152,7 @@ test("validation rows are each of one language, evenly spread, with what counts 
     Array.from({ length: 40 }, () => [...ids.map((id, i) => id + (i < 2 ? 0 : counted)), EOS + counted]).flat(),
   );
   const starts = Uint32Array.from({ length: 41 }, (_, i) => i * length);
-  const languages = Uint16Array.from({ length: 40 }, (_, i) => (i % 4 === 0 ? 1 : 0));
+  const languages = Uint32Array.from({ length: 40 }, (_, i) => (i % 4 === 0 ? 1 : 0));
   const summary = { languages: [{ language: "swa" }, { language: "yor" }, { language: "zul" }] };
   const set = {
     tokens: { words: all, starts, languages },
