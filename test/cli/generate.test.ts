@@ -200,3 +200,17 @@ describe("interrupted", () => {
     expect(ran.stderr.toString()).toHaveLength(1);
   });
 });
+
+test("a cache in f16 changes no greedy text, one in q8 only what is nearly a tie", async () => {
+  const texts = async (cache: string) => {
+    const prompts = ["All human beings are born", "Tous les êtres humains"];
+    const results = await Promise.all(
+      prompts.map((prompt) => json([prompt, "--greedy", "-n", "40", "--cache", cache])),
+    );
+    return results.map(({ samples }) => samples[0].ids as number[]);
+  };
+  const [f32, f16, q8] = [await texts("f32"), await texts("f16"), await texts("q8")];
+  expect(f16).toEqual(f32);
+  for (const [i, ids] of q8.entries()) expect(ids.slice(0, 6)).toEqual(f32[i]!.slice(0, 6));
+  expect((await generate(["--cache", "q4", "a"])).code).toBe(2);
+});
