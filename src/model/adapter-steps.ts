@@ -3,25 +3,33 @@ import type { Device, Step, Tensor } from "../device/device.ts";
 import { downSteps, product, type Scalar, upSteps } from "./products.ts";
 import type { LowRank } from "./weights.ts";
 
-/** What products with adapters need besides what the model's own need, for R rows. */
-export interface AdapterScratch {
-  /** x · a: f32 [R, rank]. */
-  low: Tensor;
-  /** The numbers of the rows, u32 [R], and 1 for each, f32 [R]: so the experts' products add to rows in their own order. */
+/** Lets the experts' products add to rows in their own order. */
+export interface OwnOrder {
+  /** The numbers of the rows, u32 [R], and 1 for each, f32 [R]. */
   own: Tensor;
   once: Tensor;
+}
+
+/** What products with adapters need besides what the model's own need, for R rows. */
+export interface AdapterScratch extends OwnOrder {
+  /** x · a: f32 [R, rank]. */
+  low: Tensor;
   /** Before GELU: f32 [R, F]. */
   u: Tensor;
+}
+
+export function createOwnOrder(device: Device, rows: number): OwnOrder {
+  const own = device.tensor({ label: "own order", shape: [rows], type: "u32" });
+  const once = device.tensor({ label: "once", shape: [rows], type: "f32" });
+  device.upload(own, new Uint8Array(Uint32Array.from({ length: rows }, (_, i) => i).buffer));
+  device.upload(once, new Uint8Array(new Float32Array(rows).fill(1).buffer));
+  return { own, once };
 }
 
 /** @param inner F */
 export function createAdapterScratch(device: Device, rows: number, rank: number, inner: number): AdapterScratch {
   const floats = (label: string, ...shape: number[]) => device.tensor({ label, shape, type: "f32" });
-  const own = device.tensor({ label: "own order", shape: [rows], type: "u32" });
-  const once = floats("once", rows);
-  device.upload(own, new Uint8Array(Uint32Array.from({ length: rows }, (_, i) => i).buffer));
-  device.upload(once, new Uint8Array(new Float32Array(rows).fill(1).buffer));
-  return { low: floats("x · A", rows, rank), own, once, u: floats("u", rows, inner) };
+  return { ...createOwnOrder(device, rows), low: floats("x · A", rows, rank), u: floats("u", rows, inner) };
 }
 
 /** y += (x · a) · b of each adapter. */

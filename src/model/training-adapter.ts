@@ -3,6 +3,7 @@ import { dropoutForward } from "../../kernels/activation/dropout_forward.ts";
 import type { AdapterConfig } from "../checkpoint/adapter.ts";
 import type { ModelConfig } from "../checkpoint/config.ts";
 import { type Device, elements, type Step, type Tensor } from "../device/device.ts";
+import { createOwnOrder, type OwnOrder } from "./adapter-steps.ts";
 import { downSteps, product, upSteps } from "./products.ts";
 import type { Affine, LayerWeights, LowRank, Weights } from "./weights.ts";
 
@@ -13,16 +14,13 @@ export type Product = (typeof products)[number];
 /** scale · x · A of each product with an adapter, [R, r]. */
 export type LowProducts = Partial<Record<Product, Tensor>>;
 
-export interface AdapterBuffers {
+export interface AdapterBuffers extends OwnOrder {
   /** alpha / rank. */
   scale: number;
   /** x · A; the gradient of scale · x · A, and of x · A: [R, r]. */
   low: Tensor;
   dscaled: Tensor;
   dlow: Tensor;
-  /** The numbers of the rows, u32 [R], and 1 for each, f32 [R]: so the experts' products add to rows in their own order. */
-  own: Tensor;
-  once: Tensor;
   /** Gradients of the biases that adapters do not have. */
   spare: Tensor;
   /** scale · x · A of one block of the head's rows. */
@@ -32,10 +30,11 @@ export interface AdapterBuffers {
 }
 
 interface MaskedBuffers {
-  /** An input with a share dropped, and the gradient of what is left: [R, C] or [R, F]; zeros. */
+  /** An input with a share dropped, and the gradient of what is left: [R, K], K the most inputs of a product. */
   x: Tensor;
   dx: Tensor;
-  zero: Tensor;
+  /** Zeros, as many; with adapters of experts. */
+  zero?: Tensor;
   /** The same of the final rows, [R, C], and of their blocks. */
   final?: { x: Tensor; dx: Tensor; blocks: { x: Tensor; dx: Tensor }[] };
 }
@@ -53,19 +52,15 @@ export function createLow(device: Device, rows: number, layers: readonly LayerWe
 /** @param block rows of the head at a time */
 export function createAdapterBuffers(
   device: Device,
-  { width, inner }: ModelConfig,
+  { width }: ModelConfig,
   { rank, alpha, dropout, targets }: AdapterConfig,
   weights: Weights,
   rows: number,
   block: number,
 ): AdapterBuffers {
   const floats = (label: string, ...shape: number[]) => device.tensor({ label, shape, type: "f32" });
-  const own = device.tensor({ label: "own order", shape: [rows], type: "u32" });
-  const once = floats("once", rows);
-  device.upload(own, new Uint8Array(Uint32Array.from({ length: rows }, (_, i) => i).buffer));
-  device.upload(once, new Uint8Array(new Float32Array(rows).fill(1).buffer));
-  const lists = [weights.head, ...weights.layers.flatMap((layer) => products.map((name) => layer[name].adapters))];
-  const zeros = lists.flatMap((list) => list ?? [])[0]!.a.b;
+  const inLayers = weights.layers.flatMap((layer) => products.flatMap((name) => layer[name].adapters ?? []));
+  const all = [...inLayers, ...(weights.head ?? [])];
   const finalMasked = () => {
     const [x, dx] = [floats("masked final", rows, width), floats("dmasked final", rows, width)];
     const blocks = Array.from({ length: Math.ceil(rows / block) }, (_, i) => {
@@ -74,21 +69,21 @@ export function createAdapterBuffers(
     });
     return { x, dx, blocks };
   };
-  const widest = Math.max(width, inner);
+  const widest = Math.max(1, ...inLayers.map(({ a }) => a.w.inner));
+  const ofExperts = targets.some((target) => target.startsWith("experts."));
   return {
     scale: alpha / rank,
     low: floats("low", rows, rank),
     dscaled: floats("dscaled", rows, rank),
     dlow: floats("dlow", rows, rank),
-    own,
-    once,
-    spare: floats("spare", elements(zeros.shape)),
+    ...createOwnOrder(device, rows),
+    spare: floats("spare", elements(all[0]!.a.b.shape)),
     ...(weights.head && { head: floats("low.head", block, rank) }),
     ...(dropout > 0 && {
       masked: {
         x: floats("masked", rows, widest),
         dx: floats("dmasked", rows, widest),
-        zero: floats("zeros", rows, widest),
+        ...(ofExperts && { zero: floats("zeros", rows, widest) }),
         ...(targets.includes("head") && { final: finalMasked() }),
       },
     }),
@@ -118,7 +113,7 @@ export function headSite(config: ModelConfig): number {
 }
 
 /** What an adapter sees of its input: `to` = masked x, [rows, cols]. */
-export function maskSteps(x: Tensor, to: Tensor, count: number, site: number, add: 0 | 1 = 0): Step {
+export function maskStep(x: Tensor, to: Tensor, count: number, site: number, add: 0 | 1 = 0): Step {
   const seeds = { seed_low: "seed_low", seed_high: "seed_high", stream: "stream" };
   const params = { count, add, site, rate: "adapter_dropout", scale: 1, ...seeds };
   return { kernel: dropoutForward, bindings: { x, y: to }, params };
@@ -127,7 +122,7 @@ export function maskSteps(x: Tensor, to: Tensor, count: number, site: number, ad
 /** Before the head's blocks: the final rows as its adapter sees them. */
 export function maskFinal(config: ModelConfig, { rows, final, adapter }: Adapted & { final: Tensor }): Step[] {
   const masked = adapter?.masked?.final;
-  return masked ? [maskSteps(final, masked.x, rows * config.width, headSite(config))] : [];
+  return masked ? [maskStep(final, masked.x, rows * config.width, headSite(config))] : [];
 }
 
 /** logits += scale · (masked final · a) · b, of one block of rows. */
@@ -148,6 +143,7 @@ export function headAdapterForward(
   ];
 }
 
+/** y = x. */
 export function copy(x: Tensor, y: Tensor, count: number): Step {
   return scaleStep(x, y, count, 1);
 }
@@ -172,7 +168,7 @@ export function adapterForward(
   const { rows } = a;
   const { masked } = adapter;
   return [
-    ...(masked ? [maskSteps(x, masked.x, rows * affine.w.inner, site)] : []),
+    ...(masked ? [maskStep(x, masked.x, rows * affine.w.inner, site)] : []),
     product(adapter.a, masked?.x ?? x, adapter.low, rows),
     scaleStep(adapter.low, kept, elements(kept.shape), adapter.scale),
     product(adapter.b, kept, y, rows, { add: 1 }),
@@ -200,7 +196,7 @@ export function upAdapterForward(
   const { rows } = a;
   const { masked, low, own, once, scale } = adapter;
   return [
-    ...(masked ? [maskSteps(x, masked.x, rows * affine.w.inner, site)] : []),
+    ...(masked ? [maskStep(x, masked.x, rows * affine.w.inner, site)] : []),
     ...upSteps(adapter.a, { x: masked?.x ?? x, order, start, h: low }, rows, 0),
     scaleStep(low, kept, elements(kept.shape), scale),
     ...downSteps(adapter.b, { h: kept, order: own, start, prob: once, y: u }, rows, 0),
@@ -222,7 +218,7 @@ export function downAdapterForward(
   const { rows } = a;
   const { masked, low, own, scale } = adapter;
   return [
-    ...(masked ? [maskSteps(h, masked.x, rows * affine.w.inner, site)] : []),
+    ...(masked ? [maskStep(h, masked.x, rows * affine.w.inner, site)] : []),
     ...upSteps(adapter.a, { x: masked?.x ?? h, order: own, start, h: low }, rows, 0),
     scaleStep(low, kept, elements(kept.shape), scale),
     ...downSteps(adapter.b, { h: kept, order, start, prob: to.prob, y: to.y }, rows, to.at),

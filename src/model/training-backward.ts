@@ -13,7 +13,7 @@ import { weightBackward as normWeightBackward } from "../../kernels/norm/weight_
 import type { ModelConfig } from "../checkpoint/config.ts";
 import type { Step, Tensor } from "../device/device.ts";
 import { gelu } from "./products.ts";
-import { adapterOf, headSite, maskSteps, scaleStep } from "./training-adapter.ts";
+import { adapterOf, headSite, maskStep, scaleStep } from "./training-adapter.ts";
 import type { TrainingBuffers } from "./training-buffers.ts";
 import { expertsBackward } from "./training-experts.ts";
 import { withRows } from "./training-floats.ts";
@@ -111,7 +111,7 @@ function headAdapterBackward(
 /** What the head's adapter adds to the gradient of the final rows, through its dropout. */
 function unmaskFinal({ config, a }: Way): Step[] {
   const masked = a.adapter?.masked?.final;
-  return masked ? [maskSteps(masked.dx, a.dy, a.rows * config.width, headSite(config), 1)] : [];
+  return masked ? [maskStep(masked.dx, a.dy, a.rows * config.width, headSite(config), 1)] : [];
 }
 
 /** dy → dx through a norm of `x`, written (0) or added (1), and the norm's own gradients. */

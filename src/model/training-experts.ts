@@ -5,7 +5,7 @@ import { gatherForward } from "../../kernels/moe/gather_forward.ts";
 import { routeBackward } from "../../kernels/moe/route_backward.ts";
 import { elements, type Step, type Tensor } from "../device/device.ts";
 import { gelu } from "./products.ts";
-import { adapterOf, adapterSite, copy, maskSteps, type Product, scaleStep } from "./training-adapter.ts";
+import { adapterOf, adapterSite, copy, maskStep, type Product, scaleStep } from "./training-adapter.ts";
 import { keptExperts, offsets } from "./training-forward.ts";
 import { add, expertInputSteps, expertWeightSteps, isTrained, type Way } from "./training-gradients.ts";
 import type { Affine, LayerWeights } from "./weights.ts";
@@ -96,7 +96,7 @@ function adapterGradients(
     ...expertWeightSteps(way, second, kept, dy, start),
     ...expertInputSteps(way, second, dy, dscaled, { order: own, start }, 0),
     scaleStep(dscaled, dlow, elements(dlow.shape), scale),
-    ...(masked ? [maskSteps(x, masked.x, a.rows * affine.w.inner, adapterSite(config, index, name))] : []),
+    ...(masked ? [maskStep(x, masked.x, a.rows * affine.w.inner, adapterSite(config, index, name))] : []),
     ...(masked && gather ? gather(masked.x) : []),
     ...expertWeightSteps(way, first, gather ? a.gathered : seen, dlow, start),
   ];
@@ -119,8 +119,8 @@ function adapterInput(
   const count = a.rows * affine.w.inner;
   return [
     // Rows of experts without an adapter get nothing.
-    copy(masked.zero, masked.dx, count),
+    copy(masked.zero!, masked.dx, count),
     ...expertInputSteps(way, first, dlow, masked.dx, grouped, 1),
-    maskSteps(masked.dx, dx, count, adapterSite(config, index, name), 1),
+    maskStep(masked.dx, dx, count, adapterSite(config, index, name), 1),
   ];
 }

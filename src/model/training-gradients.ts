@@ -5,7 +5,7 @@ import { inputBackward as expertInputBackward } from "../../kernels/moe/input_ba
 import { weightBackward as expertWeightBackward } from "../../kernels/moe/weight_backward.ts";
 import type { ModelConfig } from "../checkpoint/config.ts";
 import { elements, type Step, type Tensor } from "../device/device.ts";
-import { adapterOf, adapterSite, maskSteps, type Product, scaleStep } from "./training-adapter.ts";
+import { adapterOf, adapterSite, maskStep, type Product, scaleStep } from "./training-adapter.ts";
 import type { TrainingBuffers } from "./training-buffers.ts";
 import { withFloats } from "./training-floats.ts";
 import type { Affine, Norm } from "./weights.ts";
@@ -96,13 +96,13 @@ export function affineBackward(
     const kept = a.layers[index]!.low[name]!;
     const site = adapterSite(config, index, name);
     const back = masked
-      ? (dx: Tensor) => [...inputSteps(way, first, dlow, masked.dx), maskSteps(masked.dx, dx, a.rows * inner, site)]
+      ? (dx: Tensor) => [...inputSteps(way, first, dlow, masked.dx), maskStep(masked.dx, dx, a.rows * inner, site)]
       : (dx: Tensor) => inputSteps(way, first, dlow, dx);
     return [
       ...weightSteps(way, second, kept, dy),
       ...inputSteps(way, second, dy, dscaled),
       scaleStep(dscaled, dlow, elements(dlow.shape), scale),
-      ...(masked ? [maskSteps(x, masked.x, a.rows * inner, site)] : []),
+      ...(masked ? [maskStep(x, masked.x, a.rows * inner, site)] : []),
       ...weightSteps(way, first, masked?.x ?? x, dlow),
       ...(dx ? back(dx) : []),
     ];

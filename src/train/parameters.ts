@@ -34,7 +34,7 @@ export interface Parameter extends Record<"w" | "g" | "m" | "v", Tensor> {
 const collectAfter = 8 << 20;
 
 export class Parameters {
-  /** Adapters attached. */
+  /** An adapter is attached as training wants it, its scale left to the steps: other graphs would add too much or too little. */
   readonly weights: Weights;
   readonly gradients: Gradients;
   /** In the order of the places. */
