@@ -14,7 +14,7 @@ import type { MatrixParameter } from "./muon.ts";
 export interface Base {
   /** How a tensor that is not trained is kept: its stored type. */
   typeOf(name: string): TensorType;
-  /** Is a tensor trained, as f32? Of an expert's matrix and bias both are, or none. */
+  /** Is a tensor trained, as f32? Of a matrix or a norm's weight and its bias both are, or none. */
   trains(name: string): boolean;
 }
 

@@ -1,5 +1,6 @@
 /** Adapters at inference: nothing without them, the same as the merged model with them, on both engines. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import { type AdapterConfig, adapterTargets } from "../../src/checkpoint/adapter.ts";
 import type { AdapterSource } from "../../src/checkpoint/adapter-file.ts";
 import { mergeAdapter } from "../../src/checkpoint/merge.ts";
@@ -9,6 +10,7 @@ import type { Device } from "../../src/device/device.ts";
 import { openReference } from "../../src/device/reference.ts";
 import { attachAdapters, initialAdapter, loadAdapter } from "../../src/model/adapter.ts";
 import { Likelihood } from "../../src/model/likelihood.ts";
+import { openSource } from "../../src/model/open.ts";
 import { greedy, Session } from "../../src/model/session.ts";
 import { loadWeights } from "../../src/model/weights.ts";
 import { madeAdapter, madeModel } from "./adapters.ts";
@@ -92,6 +94,19 @@ for (const engine of ["cpu", "software"] as const)
         expect(distance(await logitsOf(session(device, model, [[adapter, 0.5]])), merged)).toBeLessThan(1e-5);
         expect(distance(merged, await logitsOf(session(device, model)))).toBeGreaterThan(1e-3);
       });
+
+    test("merged, the shared fixture: the same as with the adapter, within 1e-5", async () => {
+      const model = openSource(join(import.meta.dir, "../../../shared/fixtures/tiny-lola"));
+      const { config, identity } = model;
+      const base = { identity, name: "tiny-lola", config };
+      const adapter = { ...madeAdapter(config, { ...mergeable, rank: 8, alpha: 16 }, 0.05), base };
+      const [merged, adapted] = [
+        await logitsOf(session(device, mergeAdapter(model, adapter))),
+        await logitsOf(session(device, model, [[adapter, 1]])),
+      ];
+      expect(Math.max(...adapted.map((x, i) => Math.abs(x - merged[i]!)))).toBeLessThan(1e-5);
+      expect(distance(merged, await logitsOf(session(device, model)))).toBeGreaterThan(1e-3);
+    });
 
     test("two adapters add up; losses see them, the head's too", async () => {
       const model = madeModel(tinyConfig);

@@ -14,6 +14,7 @@ import type { TensorType } from "../../src/checkpoint/tensor.ts";
 import { openDevice } from "../../src/device/choose.ts";
 import type { Device, Tensor } from "../../src/device/device.ts";
 import { openReference } from "../../src/device/reference.ts";
+import { gradientSteps } from "../../src/model/training-backward.ts";
 import type { TrainingShape } from "../../src/model/training-buffers.ts";
 import type { WeightSource } from "../../src/model/weights.ts";
 import { TrainingEngine } from "../../src/train/engine.ts";
@@ -214,6 +215,34 @@ for (const name of ["cpu", "software"] as const)
         return read(engine, "weights");
       };
       expect(await run()).toEqual(await run());
+    });
+
+    test("any part: the whole gradient's, and no steps below the lowest of it", async () => {
+      const model = madeModel(config);
+      const whole = new TrainingEngine(device, config, recipe, plain, 1n);
+      whole.loadBase(model);
+      const wanted = await gradients(whole);
+      const steps: number[] = [];
+      for (const part of [
+        /^ln_f/,
+        /^h\.2\.mlp\.c_proj/,
+        /^h\.2\.attn/,
+        /^h\.1\.moe\.gate/,
+        /^h\.1\.ln_1/,
+        /^wpe/,
+        /^wte/,
+        /^/,
+      ]) {
+        const base = { typeOf: () => "f32" as const, trains: (name: string) => part.test(name) };
+        const engine = new TrainingEngine(device, config, recipe, plain, 1n, base);
+        engine.loadBase(model);
+        const found = await gradients(engine);
+        expect(found.size).toBeGreaterThan(0);
+        expect(distance(found, new Map([...wanted].filter(([name]) => part.test(name))))).toBeLessThan(1e-6);
+        const { weights, gradients: trained } = engine.parameters;
+        steps.push(gradientSteps(config, weights, trained, engine.buffers).length);
+      }
+      expect(steps).toEqual([...new Set(steps)].sort((a, b) => a - b));
     });
 
     test("only some experts: the whole gradient's part of them, and nothing else moves", async () => {
