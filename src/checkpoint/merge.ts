@@ -12,7 +12,10 @@ import { type TensorInfo, tensorBytes } from "./tensor.ts";
 export interface MergeOptions {
   /** What the adapter's share is multiplied by. Default 1. */
   strength?: number;
-  /** Of matrices that were quantized and have an adapter; other tensors keep their type. Default f32. */
+  /**
+   * Of the matrices that have an adapter; other tensors keep their type. Default: the base's, f32 where that is quantized.
+   * What an adapter adds is small beside the weights: 16 bits, bf16's above all, may round away more of it than is well.
+   */
   type?: FloatType;
 }
 
@@ -34,7 +37,8 @@ export function mergeAdapter(base: ModelSource, adapter: AdapterSource, options:
   const tensors = new Map(
     Array.from(base.tensors.values(), (tensor): [string, TensorInfo] => {
       const { name, shape } = tensor;
-      const type = changed.has(name) && isQuantType(tensor.type) ? (options.type ?? "f32") : tensor.type;
+      const own = isQuantType(tensor.type) ? "f32" : tensor.type;
+      const type = changed.has(name) ? (options.type ?? own) : tensor.type;
       return [name, { name, type, shape, bytes: tensorBytes(name, type, shape) }];
     }),
   );

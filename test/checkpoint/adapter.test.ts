@@ -133,10 +133,12 @@ test("a merged model keeps the base's types, its other tensors as they are, and 
   const adapter = madeAdapter(config, { ...all, targets: ["attn.c_attn", "mlp.c_fc"] });
   const merged = mergeAdapter(model, adapter, { type: "bf16" });
   for (const { name, type } of merged.tensors.values()) {
-    expect(type).toBe(/c_attn\.weight/.test(name) ? "bf16" : typeOf(name));
+    expect(type).toBe(/(c_attn|mlp\.c_fc)\.weight/.test(name) ? "bf16" : typeOf(name));
     const same = Buffer.concat([...merged.read(name)]).equals(Buffer.concat([...model.read(name)]));
     expect(same, name).toBe(!/(c_attn|mlp\.c_fc)\.weight/.test(name));
   }
+  for (const { name, type } of mergeAdapter(model, adapter).tensors.values())
+    expect(type).toBe(/c_attn\.weight/.test(name) ? "f32" : typeOf(name));
   expect(merged.identity).not.toBe(model.identity);
   expect(mergeAdapter(model, adapter, { type: "bf16" }).identity).toBe(merged.identity);
   expect(mergeAdapter(model, adapter, { type: "bf16", strength: 0.5 }).identity).not.toBe(merged.identity);
