@@ -1,6 +1,7 @@
 /** What `lola train` tells before the first step and after the last one. */
 import type { LanguageShare } from "../data/sampling.ts";
 import type { RunConfig } from "../train/config.ts";
+import type { Outcome } from "../train/loop.ts";
 import type { TrainingPlan } from "../train/plan.ts";
 import { quoted } from "./ask.ts";
 import { bytes, grouped, table } from "./style.ts";
@@ -25,7 +26,7 @@ export interface Plan {
 /** How a run ended this time: what `lola train --json` prints, its keys in snake_case. */
 export interface Training {
   run: string;
-  end: "done" | "stopped";
+  end: Outcome["end"];
   step: number;
   steps: number;
   /** Steps left out since their gradient was not finite. */

@@ -23,7 +23,7 @@ import type { TrainingEngine } from "./engine.ts";
 import type { LossScaling } from "./loss-scale.ts";
 
 /** What a run knows besides its tensors. */
-export interface RunState {
+export interface RunState<C = Cursor> {
   /** Steps done, and the one that validation last followed. */
   step: number;
   validated: number;
@@ -34,7 +34,9 @@ export interface RunState {
   scaling?: LossScaling;
   /** Lowest bits per byte of a validation. */
   best: number | undefined;
-  cursor: Cursor;
+  /** Validations since then; only where a run ends early. */
+  worse?: number;
+  cursor: C;
   /** Bytes of `metrics.jsonl`. */
   metrics: number;
   /** Fingerprint of the tokens that the cursor counts in. */
@@ -105,7 +107,7 @@ export function openCheckpoint(path: string): Checkpoint {
     }
     const odd = [...container.tensors.values()].find(({ type }) => type !== "f32");
     if (odd) throw new DataError("checkpoint.type", `${path}: ${odd.name} is ${odd.type}, not f32`);
-    const state = readState((container.meta as Record<string, unknown>).training);
+    const state = readState((container.meta as Record<string, unknown>).training, readCursor);
     const [weights, m, v] = [part(""), part("m."), part("v.")];
     return { config, tokenizer, state, weights, m, v, close: () => container.close() };
   } catch (error) {
@@ -114,23 +116,37 @@ export function openCheckpoint(path: string): Checkpoint {
   }
 }
 
-function readState(value: unknown): RunState {
-  const known = ["best", "scaling"].filter((name) => Object.hasOwn(Object(value), name));
+/**
+ * What a run's file says it knew, checked.
+ * @throws DataError "checkpoint.…"
+ */
+export function readState<C>(value: unknown, cursorOf: (value: unknown) => C): RunState<C> {
+  const known = ["best", "scaling", "worse"].filter((name) => Object.hasOwn(Object(value), name));
   const counts = ["bad", "metrics", "skipped", "step", "validated"] as const;
-  const { best, cursor, data, scaling, ...rest } = asMap(value, "training", [...counts, "cursor", "data", ...known]);
+  const { best, cursor, data, scaling, worse, ...rest } = asMap(value, "training", [
+    ...counts,
+    "cursor",
+    "data",
+    ...known,
+  ]);
   const [bad, metrics, skipped, step, validated] = counts.map((name) => asCount(rest[name], name)) as [
     ...[number, number, number, number, number],
   ];
   if (best !== undefined && !(typeof best === "number" && best > 0))
     throw new DataError("checkpoint.best", `training: best is ${best}`);
-  const { rows, windows } = asMap(cursor, "cursor", ["rows", "windows"]);
-  const taken = asList(windows, "cursor windows").map((count) => asCount(count, "cursor windows"));
   return {
     ...{ bad, metrics, skipped, step, validated, best },
     ...(scaling !== undefined && { scaling: readScaling(scaling) }),
+    ...(worse !== undefined && { worse: asCount(worse, "worse") }),
     data: asHex(data, 64, "training data"),
-    cursor: { rows: asCount(rows, "cursor rows"), windows: taken },
+    cursor: cursorOf(cursor),
   };
+}
+
+function readCursor(value: unknown): Cursor {
+  const { rows, windows } = asMap(value, "cursor", ["rows", "windows"]);
+  const taken = asList(windows, "cursor windows").map((count) => asCount(count, "cursor windows"));
+  return { rows: asCount(rows, "cursor rows"), windows: taken };
 }
 
 function readScaling(value: unknown): LossScaling {

@@ -3,8 +3,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { saveFile } from "../base/atomic.ts";
 import { DataError, LolaError } from "../base/errors.ts";
+import { validateAdapter } from "../checkpoint/adapter.ts";
 import { type ModelConfig, validateConfig } from "../checkpoint/config.ts";
-import type { RunConfig } from "./config.ts";
+import { parseTemplate } from "../data/template.ts";
+import { type Method, methods, type RunConfig, type RunSettings, type TuningConfig } from "./config.ts";
 import { type Optimizer, optimizers } from "./optimizer.ts";
 
 /** Files of a run, by what they hold. */
@@ -33,26 +35,56 @@ export function isRun(folder: string): boolean {
 }
 
 /** Saves the settings, whole or not at all. @throws LolaError "failed" when the disk refuses */
-export async function writeConfig(folder: string, config: RunConfig): Promise<void> {
+export async function writeConfig(folder: string, config: RunSettings): Promise<void> {
   const text = `${JSON.stringify(config, undefined, 2)}\n`;
   await saveFile(runFiles(folder).config, (output) => output.write(new TextEncoder().encode(text)));
 }
 
-const counts = ["shape.batch", "shape.time", "accumulate", "validateEvery", "saveEvery", "recipe.tokens"] as const;
-const numbers = [
-  ...["sigma", "shape.dropout", "data.alpha", "data.validation", "data.windows"],
-  ...["rate", "finalRate", "warmup", "decay", "beta1", "beta2", "epsilon", "weightDecay", "clip", "balance"].map(
-    (name) => `recipe.${name}`,
-  ),
-];
+const counts = ["shape.batch", "shape.time", "accumulate", "validateEvery", "saveEvery", "recipe.tokens"];
+const rates = ["rate", "finalRate", "warmup", "decay", "beta1", "beta2", "epsilon", "weightDecay", "clip", "balance"];
+const numbers = ["shape.dropout", "data.validation", "data.windows", ...rates.map((name) => `recipe.${name}`)];
 
 /**
- * The settings of the run in a folder, checked.
- * @throws LolaError "usage" where there is no run; DataError "run.config" naming the field
+ * The settings of the run of `lola train` in a folder, checked.
+ * @throws LolaError "usage" where there is no run, or one of another kind; DataError "run.config" naming the field
  */
 export function readConfig(folder: string): RunConfig {
+  return readSettings(folder, "train", ({ at, wrong }) => {
+    for (const name of ["sigma", "data.alpha"])
+      if (typeof at(name) !== "number") throw wrong(`${name} is ${at(name)}, no number`);
+  });
+}
+
+/**
+ * The settings of the run of `lola finetune` in a folder, checked.
+ * @throws LolaError "usage" where there is no run, or one of another kind; DataError "run.config" naming the field, "adapter.…", "template.…"
+ */
+export function readTuningConfig(folder: string): TuningConfig {
+  return readSettings(folder, "finetune", ({ at, wrong, model }) => {
+    if (!methods.includes(at("method") as Method))
+      throw wrong(`method is ${at("method")}, not ${methods.join(" or ")}`);
+    if ((at("method") === "lora") !== (at("shape.adapter") !== undefined))
+      throw wrong(`method is ${at("method")}, with ${at("shape.adapter") ? "an" : "no"} adapter`);
+    if (at("shape.adapter") !== undefined) validateAdapter(at("shape.adapter"), model);
+    if (!/^[\da-f]{64}$/.test(String(at("base.identity")))) throw wrong(`base.identity is ${at("base.identity")}`);
+    parseTemplate(at("template"), `${runFiles(folder).config}: template`);
+  });
+}
+
+/** What a check of settings may use: any field by its path, a complaint, and the model, which has been checked. */
+interface Settings {
+  at(name: string): unknown;
+  wrong(what: string): DataError;
+  model: ModelConfig;
+}
+
+function readSettings<S extends RunSettings>(
+  folder: string,
+  verb: "train" | "finetune",
+  check: (settings: Settings) => void,
+): S {
   const path = runFiles(folder).config;
-  if (!isRun(folder)) throw new LolaError("usage", `${folder} holds no training run`, "lola train DATA -o RUN");
+  if (!isRun(folder)) throw new LolaError("usage", `${folder} holds no training run`, `lola ${verb} DATA -o RUN`);
   const wrong = (what: string, cause?: unknown) =>
     new DataError("run.config", `${path}: ${what}`, undefined, { cause });
   let value: unknown;
@@ -63,6 +95,9 @@ export function readConfig(folder: string): RunConfig {
   }
   const at = (name: string): unknown =>
     name.split(".").reduce<unknown>((inner, key) => (inner as Record<string, unknown> | undefined)?.[key], value);
+  const kind = at("method") === undefined ? "train" : "finetune";
+  if (kind !== verb)
+    throw new LolaError("usage", `${folder} holds a run of lola ${kind}`, `lola ${kind} --resume ${folder}`);
   for (const name of counts)
     if (!(Number.isSafeInteger(at(name)) && (at(name) as number) > 0)) throw wrong(`${name} is ${at(name)}, no count`);
   for (const name of numbers) if (typeof at(name) !== "number") throw wrong(`${name} is ${at(name)}, no number`);
@@ -70,6 +105,7 @@ export function readConfig(folder: string): RunConfig {
   const optimizer = (at("recipe.optimizer") ?? "adamw") as Optimizer;
   if (!optimizers.includes(optimizer)) throw wrong(`recipe.optimizer is ${optimizer}, not ${optimizers.join(" or ")}`);
   const model: ModelConfig = validateConfig(at("model"));
-  const { recipe, ...rest } = value as RunConfig;
-  return { ...rest, recipe: { ...recipe, optimizer }, model };
+  check({ at, wrong, model });
+  const { recipe, ...rest } = value as S;
+  return { ...rest, recipe: { ...recipe, optimizer }, model } as S;
 }

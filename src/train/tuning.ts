@@ -29,7 +29,7 @@ export interface TuningMeta {
   adapter?: AdapterConfig;
   provenance: Provenance;
   /** What the run knows besides, checked by who wrote it. */
-  training: Plain;
+  training: object;
   /** How conversations are written for it. */
   template?: Plain;
 }
@@ -90,7 +90,7 @@ export function openTuning(path: string): Tuning {
       base,
       ...(adapter && { adapter }),
       provenance: readProvenance(meta.provenance),
-      training: meta.training as Plain,
+      training: Object(meta.training),
       ...(meta.template !== undefined && { template: meta.template as Plain }),
       ...{ weights: part(""), m: part("m."), v: part("v.") },
       close: () => container.close(),

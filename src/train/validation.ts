@@ -5,17 +5,28 @@ import type { ValidationWindow } from "../data/validation.ts";
 import type { TrainingEngine } from "./engine.ts";
 import type { ValidationEvent } from "./events.ts";
 
+/** A row to measure on, of one language. */
+export interface ValidationRow {
+  /** [T] */
+  inputs: Uint32Array;
+  /** [T] `ignored` where nothing counts. */
+  targets: Uint32Array;
+  language: number;
+  /** UTF-8 bytes of the targets that count. */
+  bytes: number;
+}
+
 export type Validation = Pick<ValidationEvent, "bitsPerByte" | "languages" | "load">;
 
 /**
- * Measures all windows, as many at a time as the engine takes; the last batch is filled up with some again, uncounted.
+ * Measures all rows, as many at a time as the engine takes; the last batch is filled up with some again, uncounted.
  * @param names [languages]
  * @param stopped asked between batches
  * @returns undefined if it was stopped
  */
 export async function validate(
   engine: TrainingEngine,
-  windows: readonly ValidationWindow[],
+  rows: readonly ValidationRow[],
   names: readonly string[],
   stopped: () => boolean,
 ): Promise<Validation | undefined> {
@@ -24,19 +35,19 @@ export async function validate(
   const bits = new Float64Array(names.length);
   const bytes = new Float64Array(names.length);
   const load = moeLayers(engine.config).map(() => new Float64Array(experts));
-  const batches = Math.ceil(windows.length / batch);
+  const batches = Math.ceil(rows.length / batch);
   for (let i = 0; i < batches; i++) {
     if (stopped()) return undefined;
     const inputs = new Uint32Array(batch * time);
     const targets = new Uint32Array(batch * time).fill(ignored);
-    const rows = Array.from({ length: batch }, (_, b) => windows[(i * batch + b) % windows.length]!);
-    const counted = Math.min(batch, windows.length - i * batch);
-    for (const [b, { tokens, targets: real }] of rows.entries()) {
-      inputs.set(tokens.subarray(0, time), b * time);
-      if (b < counted) targets.set(tokens.subarray(1, 1 + real), b * time);
+    const some = Array.from({ length: batch }, (_, b) => rows[(i * batch + b) % rows.length]!);
+    const counted = Math.min(batch, rows.length - i * batch);
+    for (const [b, row] of some.entries()) {
+      inputs.set(row.inputs, b * time);
+      if (b < counted) targets.set(row.targets, b * time);
     }
     const { nll, balance } = await engine.evaluate({ inputs, targets });
-    for (const [b, { language, bytes: text }] of rows.slice(0, counted).entries()) {
+    for (const [b, { language, bytes: text }] of some.slice(0, counted).entries()) {
       bytes[language]! += text;
       for (const nats of nll.subarray(b * time, (b + 1) * time)) bits[language]! += nats / Math.LN2;
     }
@@ -50,4 +61,11 @@ export async function validate(
     languages: Object.fromEntries(measured),
     load: load.map((shares) => Array.from(shares, (share) => Math.round(share * 1000) / 1000)),
   };
+}
+
+/** A window of held-out text as a row. */
+export function windowRow({ tokens, targets: real, language, bytes }: ValidationWindow): ValidationRow {
+  const targets = new Uint32Array(tokens.length - 1).fill(ignored);
+  targets.set(tokens.subarray(1, 1 + real));
+  return { inputs: tokens.subarray(0, -1), targets, language, bytes };
 }
