@@ -4,7 +4,7 @@
 #include "vector.h"
 
 /* Elements of the matrix that one tile reads: long runs for the prefetcher, short ones to share small matrices out. */
-enum { GEMV_LEAST = 1 << 13, GEMV_MOST = 1 << 18 };
+enum { GEMV_LEAST = 1 << 13, GEMV_MOST = 1 << 20 };
 
 /* Panels of one tile. */
 static inline uint32_t gemv_panels(uint32_t inner, uint32_t cols, uint32_t threads) {

@@ -105,7 +105,7 @@ INLINE vf least(const char *panel, uint32_t v, vf scale, const uint32_t bits, co
 /* c[rows, PANEL], rows `pitch` floats apart = rows · panel; with `dots`, by dot_group. */
 INLINE void panel_product(const uint32_t rows, const uint32_t bits, const int dots, const char *panel, uint32_t blocks,
                           uint32_t group, const Rounded *a, float *c, size_t pitch) {
-  enum { AHEAD = 2048 }; /* as prefetch() has it */
+  enum { AHEAD = 6144 }; /* asked for, as prefetch() has it; measured: 14.6 → 14.8 GB/s on one core */
   const uint32_t count = group * bits / 32;
   const int32_t *x = a->codes;
   const float *factors = a->factors;
