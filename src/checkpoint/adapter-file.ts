@@ -32,6 +32,12 @@ export interface AdapterMeta {
 /** An adapter that can be read; all of its tensors are f32. */
 export interface AdapterSource extends AdapterMeta, Pick<ModelSource, "label" | "tensors" | "read" | "close"> {}
 
+/** An adapter, and what it adds is multiplied by. */
+export interface AdapterShare {
+  adapter: AdapterSource;
+  strength: number;
+}
+
 export const adapterKind = "adapter";
 
 /**

@@ -19,8 +19,11 @@ export const maximumHeader = 16 << 20;
 /** Required features that this reader knows. `quantized`: some tensor is of a quantized type. */
 const knownFeatures: readonly string[] = ["quantized"];
 
-/** Optional features that this reader knows; each is a field of `meta` of the same name. `routing`: a routing profile. */
-const optionalFeatures: readonly string[] = ["routing"];
+/**
+ * Optional features that this reader knows; each is a field of `meta` of the same name. `routing`: a routing profile;
+ * `template`: how conversations are written.
+ */
+const optionalFeatures: readonly string[] = ["routing", "template"];
 
 /** Features that a reader of these tensors has to know. */
 function featuresOf(tensors: Iterable<TensorInfo>): string[] {

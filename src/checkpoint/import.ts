@@ -89,6 +89,7 @@ export async function importModel(
         notes: [...source.provenance.notes, ...source.notes, ...(options.type ? [`weights as ${options.type}`] : [])],
       },
       ...(source.routing && { routing: source.routing }),
+      ...(source.template !== undefined && { template: source.template }),
       tensors: tensors(),
     },
     options,

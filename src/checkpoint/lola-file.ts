@@ -8,6 +8,7 @@ import { type ModelConfig, validateConfig } from "./config.ts";
 import { containerBytes, openContainer, type WriteOptions, writeContainer } from "./container.ts";
 import { asList, asMap, asString } from "./fields.ts";
 import { checkTensors } from "./layout.ts";
+import type { Plain } from "./msgpack.ts";
 import { encodeProfile, type RoutingProfile, readProfile } from "./profile.ts";
 import { identityOf, type ModelSource, type Provenance } from "./source.ts";
 import type { TensorInfo, TensorStream } from "./tensor.ts";
@@ -53,6 +54,7 @@ export function openLola(source: ByteSource): LolaFile {
         (name) => `ignored the optional feature ${JSON.stringify(name)}, which this version does not know`,
       ),
       ...(routing && { routing }),
+      ...(meta.template !== undefined && { template: meta.template as Plain }),
       read: container.read,
       extent: container.extent,
       get identity() {
@@ -81,11 +83,17 @@ export interface ModelMeta {
   tokenizer: unknown;
   provenance: Provenance;
   routing?: RoutingProfile;
+  /** How conversations are written for it. */
+  template?: Plain;
 }
 
 /** As the header has it. */
-function encodeMeta({ config, tokenizer, provenance, routing }: ModelMeta) {
-  return { config, provenance, tokenizer, ...(routing && { routing: encodeProfile(routing) }) };
+function encodeMeta({ config, tokenizer, provenance, routing, template }: ModelMeta) {
+  return {
+    ...{ config, provenance, tokenizer },
+    ...(routing && { routing: encodeProfile(routing) }),
+    ...(template !== undefined && { template }),
+  };
 }
 
 export interface ModelContents extends ModelMeta {

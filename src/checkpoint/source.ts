@@ -2,7 +2,7 @@
 import { sha256 } from "../base/hash.ts";
 import type { Reader } from "./bytes.ts";
 import type { ModelConfig } from "./config.ts";
-import { encode } from "./msgpack.ts";
+import { encode, type Plain } from "./msgpack.ts";
 import type { RoutingProfile } from "./profile.ts";
 import type { TensorInfo } from "./tensor.ts";
 
@@ -39,6 +39,8 @@ export interface ModelSource {
   readonly notes: readonly string[];
   /** Where texts went, if that was counted; no part of the identity. */
   readonly routing?: RoutingProfile;
+  /** How conversations are written for it, opaque here; no part of the identity. */
+  readonly template?: Plain;
   /**
    * Little-endian content of one tensor in order, in pieces of at most 16 MiB that hold whole elements (words, where it is quantized);
    * a piece is valid until the next step.

@@ -1,5 +1,6 @@
 /** Does a model fit the memory there is, and what would if it does not? */
 import { LolaError } from "../base/errors.ts";
+import type { AdapterConfig } from "../checkpoint/adapter.ts";
 import { moeLayers } from "../checkpoint/config.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import type { Device } from "../device/device.ts";
@@ -13,15 +14,20 @@ import { bytes } from "./style.ts";
  * The memory that a session will take on a device.
  * @throws LolaError "device" where that is more than there is, with the numbers and the nearest setting that fits
  */
-export function planWithin(device: Device, source: ModelSource, options: SessionOptions): MemoryPlan {
-  const plan = planMemory(device, source, options);
+export function planWithin(
+  device: Device,
+  source: ModelSource,
+  options: SessionOptions,
+  adapters: readonly AdapterConfig[] = [],
+): MemoryPlan {
+  const plan = planMemory(device, source, options, undefined, adapters);
   const { memoryLimit } = device.info;
   const available = (memoryLimit ?? Number.POSITIVE_INFINITY) - device.memory;
   if (plan.total <= available) return plan;
   throw new LolaError(
     "device",
     `${source.label} needs ${describePlan(plan)}; ${bytes(Math.max(0, available))} are left`,
-    nearest(device, source, options, available),
+    nearest(device, source, options, adapters, available),
   );
 }
 
@@ -36,9 +42,15 @@ export function describePlan({ total, weights, mapped, cache, activations, logit
 const [contextStep, leastContext] = [64, 128];
 
 /** Flags, or the command, of the nearest setting that fits: a smaller cache, one of fewer positions, experts in turns, fewer bits. */
-function nearest(device: Device, source: ModelSource, options: SessionOptions, available: number): string {
+function nearest(
+  device: Device,
+  source: ModelSource,
+  options: SessionOptions,
+  adapters: readonly AdapterConfig[],
+  available: number,
+): string {
   const fits = (model: PlannedModel, changed: SessionOptions = {}, slots?: number) =>
-    planMemory(device, model, { ...options, ...changed }, slots).total <= available;
+    planMemory(device, model, { ...options, ...changed }, slots, adapters).total <= available;
   const cache = cacheTypes.find(
     (type, i) => i > cacheTypes.indexOf(options.cache ?? "f32") && fits(source, { cache: type }),
   );
@@ -50,6 +62,8 @@ function nearest(device: Device, source: ModelSource, options: SessionOptions, a
     else high = middle - 1;
   }
   if (low * contextStep >= leastContext) return `--ctx ${low * contextStep}`;
+  // An adapter is for this very model, and its experts cannot take turns.
+  if (adapters.length > 0) return "lola merge, then lola quantize";
   if (moeLayers(source.config).length > 0 && fits(source, {}, 1))
     return `--memory ${Math.floor(available / 2 ** 20)}MiB`;
   for (const type of ["q8", "q4"] as const) {

@@ -1,5 +1,6 @@
 /** How many experts fit a memory limit beside everything else. */
 import { LolaError } from "../base/errors.ts";
+import type { AdapterConfig } from "../checkpoint/adapter.ts";
 import { moeLayers } from "../checkpoint/config.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import type { Device } from "../device/device.ts";
@@ -11,6 +12,7 @@ import type { SessionOptions } from "./session.ts";
  * A pool of as many experts as a limit leaves room for; undefined where all fit, which then need none.
  * @param memory bytes that weights, cache, work and program may take together
  * @param options of the session that will run
+ * @param adapters that it will run with
  * @throws LolaError "usage" for a model without experts, "device" where not even the smallest pool fits, naming the least that does
  */
 export function poolWithin(
@@ -18,12 +20,13 @@ export function poolWithin(
   source: ModelSource,
   memory: number,
   options: SessionOptions = {},
+  adapters: readonly AdapterConfig[] = [],
 ): ExpertPool | undefined {
   const { config, label } = source;
   const all = moeLayers(config).length * config.experts;
   if (all === 0)
     throw new LolaError("usage", `${label} has no experts that could take turns`, "a run without --memory");
-  const plan = (slots: number) => planMemory(device, source, options, slots);
+  const plan = (slots: number) => planMemory(device, source, options, slots, adapters);
   const { total, weights, cache, activations, logits, program } = plan(1);
   if (total > memory)
     throw new LolaError(

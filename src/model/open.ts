@@ -1,11 +1,13 @@
 /** From a name or a path to a model on a device: where the checkpoint, the tokenizer and the weights meet. */
 import { DataError } from "../base/errors.ts";
+import type { AdapterShare } from "../checkpoint/adapter-file.ts";
 import { modelPath } from "../checkpoint/models.ts";
 import { type Embedded, openModel } from "../checkpoint/open.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import type { Device } from "../device/device.ts";
 import { type HfFiles, parseHfTokenizer } from "../tokenizer/load.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { attachAdapters, loadAdapter } from "./adapter.ts";
 import type { ExpertPool } from "./offload-pool.ts";
 import { Session, type SessionOptions } from "./session.ts";
 import { loadWeights, type Weights } from "./weights.ts";
@@ -65,4 +67,13 @@ export function loadModel(
       `${source.label}: the tokenizer has ${tokenizer.size} tokens, the model ${source.config.vocabulary}`,
     );
   return new Model(device, source, tokenizer, loadWeights(device, source.config, source, pool));
+}
+
+/**
+ * The same model with adapters added to its products.
+ * @throws LolaError "device" when they do not fit, "usage" for adapters of experts that take turns; DataError when a file is damaged
+ */
+export function adaptModel({ device, source, tokenizer, weights }: Model, shares: readonly AdapterShare[]): Model {
+  const placed = shares.map(({ adapter, strength }) => loadAdapter(device, adapter, strength));
+  return new Model(device, source, tokenizer, attachAdapters(weights, placed));
 }

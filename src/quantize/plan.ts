@@ -73,6 +73,7 @@ export function metaOf(source: ModelSource, plan: Plan, routing = source.routing
     tokenizer,
     provenance: { made: "quantize", from: provenance.from, version, notes: [...provenance.notes, ...notes, ...told] },
     ...(routing && { routing }),
+    ...(source.template !== undefined && { template: source.template }),
   };
 }
 

@@ -7,7 +7,7 @@ import { DataError } from "../../src/base/errors.ts";
 import { type AdapterConfig, adapterTargets, adapterTensors, targetGroups } from "../../src/checkpoint/adapter.ts";
 import { type AdapterSource, checkBase, openAdapter, saveAdapter } from "../../src/checkpoint/adapter-file.ts";
 import { fileBytes } from "../../src/checkpoint/bytes.ts";
-import { mergeAdapter } from "../../src/checkpoint/merge.ts";
+import { mergeAdapters } from "../../src/checkpoint/merge.ts";
 import { encode } from "../../src/checkpoint/msgpack.ts";
 import { exportPeft, importPeft } from "../../src/checkpoint/peft.ts";
 import { openSafeTensors } from "../../src/checkpoint/safetensors.ts";
@@ -123,25 +123,25 @@ test("another model than the one it was made for is refused in one line", () => 
   expect(() => checkBase(adapter, other)).toThrow(
     "adapter is for the model made (0123456789ab…), other.lola is another (ffffffffffff…)",
   );
-  expect(codeOf(() => mergeAdapter(other, adapter))).toBe("adapter.base");
-  expect(codeOf(() => mergeAdapter(model, madeAdapter(config, all)))).toBe("adapter.head");
+  expect(codeOf(() => mergeAdapters(other, [{ adapter, strength: 1 }]))).toBe("adapter.base");
+  expect(codeOf(() => mergeAdapters(model, [{ adapter: madeAdapter(config, all), strength: 1 }]))).toBe("adapter.head");
 });
 
 test("a merged model keeps the base's types, its other tensors as they are, and has an identity of its own", () => {
   const typeOf = (name: string) => (/attn\..*weight/.test(name) ? "q8_32" : /mlp.*weight/.test(name) ? "f16" : "f32");
   const model = madeModel(config, typeOf);
   const adapter = madeAdapter(config, { ...all, targets: ["attn.c_attn", "mlp.c_fc"] });
-  const merged = mergeAdapter(model, adapter, { type: "bf16" });
+  const merged = mergeAdapters(model, [{ adapter, strength: 1 }], { type: "bf16" });
   for (const { name, type } of merged.tensors.values()) {
     expect(type).toBe(/(c_attn|mlp\.c_fc)\.weight/.test(name) ? "bf16" : typeOf(name));
     const same = Buffer.concat([...merged.read(name)]).equals(Buffer.concat([...model.read(name)]));
     expect(same, name).toBe(!/(c_attn|mlp\.c_fc)\.weight/.test(name));
   }
-  for (const { name, type } of mergeAdapter(model, adapter).tensors.values())
+  for (const { name, type } of mergeAdapters(model, [{ adapter, strength: 1 }]).tensors.values())
     expect(type).toBe(/c_attn\.weight/.test(name) ? "f32" : typeOf(name));
   expect(merged.identity).not.toBe(model.identity);
-  expect(mergeAdapter(model, adapter, { type: "bf16" }).identity).toBe(merged.identity);
-  expect(mergeAdapter(model, adapter, { type: "bf16", strength: 0.5 }).identity).not.toBe(merged.identity);
+  expect(mergeAdapters(model, [{ adapter, strength: 1 }], { type: "bf16" }).identity).toBe(merged.identity);
+  expect(mergeAdapters(model, [{ adapter, strength: 0.5 }], { type: "bf16" }).identity).not.toBe(merged.identity);
 });
 
 test("PEFT's folder of attention: its names, shapes and settings for Conv1D modules", async () => {

@@ -18,15 +18,17 @@ const routing: RoutingProfile = new Map([
   ["swa", [[70_000, 1]]],
   ["cmn_hans", [[0, 12]]],
 ]);
-const meta = { config: tinyConfig, tokenizer: tinyTokenizer, provenance, routing };
+const template = { name: "mine", chat: { opening: "", system: "{system}\n", turn: "Q: {user}\nA:" } };
+const meta = { config: tinyConfig, tokenizer: tinyTokenizer, provenance, routing, template };
 
-test("a saved profile is read again, by language in order, and import keeps it", async () => {
+test("a saved profile is read again, by language in order, a template as it was, and import keeps both", async () => {
   const paths = [join(folder, "with.lola"), join(folder, "again.lola")] as const;
   await saveLola(paths[0], { ...meta, tensors: tinyTensors() }, { store: "raw" });
   await importModel(openLola(fileBytes(paths[0])), paths[1], { type: "f16" });
   for (const path of paths) {
     const model = openLola(fileBytes(path));
     expect([...model.routing!]).toEqual([...routing].reverse());
+    expect(model.template).toEqual(template);
     expect(model.notes).toEqual([]);
     model.close();
   }
@@ -34,7 +36,7 @@ test("a saved profile is read again, by language in order, and import keeps it",
 
 test("its bytes are planned, its model is the same", async () => {
   const identity = await saveLola(join(folder, "a.lola"), { ...meta, tensors: tinyTensors() }, { store: "raw" });
-  const { routing: _, ...bare } = meta;
+  const { routing: _, template: __, ...bare } = meta;
   expect(await saveLola(join(folder, "b.lola"), { ...bare, tensors: tinyTensors() })).toBe(identity);
   const infos = Array.from(tinyTensors(), ({ name, type, shape }) => ({
     ...{ name, type, shape },

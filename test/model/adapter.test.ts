@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { type AdapterConfig, adapterTargets } from "../../src/checkpoint/adapter.ts";
 import type { AdapterSource } from "../../src/checkpoint/adapter-file.ts";
-import { mergeAdapter } from "../../src/checkpoint/merge.ts";
+import { mergeAdapters } from "../../src/checkpoint/merge.ts";
 import type { ModelSource } from "../../src/checkpoint/source.ts";
 import { openDevice } from "../../src/device/choose.ts";
 import type { Device } from "../../src/device/device.ts";
@@ -90,7 +90,7 @@ for (const engine of ["cpu", "software"] as const)
       test(`merged, ${label}: the same as with the adapter`, async () => {
         const model = madeModel(tinyConfig);
         const adapter = madeAdapter(tinyConfig, config);
-        const merged = await logitsOf(session(device, mergeAdapter(model, adapter, { strength: 0.5 })));
+        const merged = await logitsOf(session(device, mergeAdapters(model, [{ adapter, strength: 0.5 }])));
         expect(distance(await logitsOf(session(device, model, [[adapter, 0.5]])), merged)).toBeLessThan(1e-5);
         expect(distance(merged, await logitsOf(session(device, model)))).toBeGreaterThan(1e-3);
       });
@@ -101,7 +101,7 @@ for (const engine of ["cpu", "software"] as const)
       const base = { identity, name: "tiny-lola", config };
       const adapter = { ...madeAdapter(config, { ...mergeable, rank: 8, alpha: 16 }, 0.05), base };
       const [merged, adapted] = [
-        await logitsOf(session(device, mergeAdapter(model, adapter))),
+        await logitsOf(session(device, mergeAdapters(model, [{ adapter, strength: 1 }]))),
         await logitsOf(session(device, model, [[adapter, 1]])),
       ];
       expect(Math.max(...adapted.map((x, i) => Math.abs(x - merged[i]!)))).toBeLessThan(1e-5);
@@ -115,7 +115,7 @@ for (const engine of ["cpu", "software"] as const)
         [one, 1],
         [two, -0.5],
       ]);
-      const merged = session(device, mergeAdapter(model, one), [[two, -0.5]]);
+      const merged = session(device, mergeAdapters(model, [{ adapter: one, strength: 1 }]), [[two, -0.5]]);
       expect(distance(await logitsOf(both), await logitsOf(merged))).toBeLessThan(1e-5);
       const nats = async ({ weights }: Session) => {
         const scored = { tokens: Uint32Array.from(ids.slice(0, -1)), targets: Uint32Array.from(ids.slice(1)) };
@@ -131,7 +131,7 @@ for (const engine of ["cpu", "software"] as const)
     test("on a quantized base", async () => {
       const model = madeModel(tinyConfig, (name) => (/(attn|mlp|experts).*weight$/.test(name) ? "q8_32" : "f32"));
       const adapter = madeAdapter(tinyConfig, mergeable);
-      const merged = await logitsOf(session(device, mergeAdapter(model, adapter)));
+      const merged = await logitsOf(session(device, mergeAdapters(model, [{ adapter, strength: 1 }])));
       // The CPU rounds activations to 8 bits for products with quantized matrices.
       const bound = engine === "cpu" ? 0.1 : 1e-5;
       expect(distance(await logitsOf(session(device, model, [[adapter, 1]])), merged)).toBeLessThan(bound);

@@ -7,7 +7,7 @@ import { toFloats } from "../../src/base/float.ts";
 import { philox, unit } from "../../src/base/random.ts";
 import { type AdapterConfig, adapterModules, adapterTargets } from "../../src/checkpoint/adapter.ts";
 import type { AdapterSource } from "../../src/checkpoint/adapter-file.ts";
-import { mergeAdapter } from "../../src/checkpoint/merge.ts";
+import { mergeAdapters } from "../../src/checkpoint/merge.ts";
 import { weightKind } from "../../src/checkpoint/quantized.ts";
 import type { ModelSource } from "../../src/checkpoint/source.ts";
 import type { TensorType } from "../../src/checkpoint/tensor.ts";
@@ -174,7 +174,7 @@ for (const name of ["cpu", "software"] as const)
         const model = madeModel(config, based(type));
         const adapter = madeAdapter(config, mergeable);
         const whole = new TrainingEngine(device, config, recipe, plain, 1n);
-        whole.loadBase(mergeAdapter(model, adapter));
+        whole.loadBase(mergeAdapters(model, [{ adapter, strength: 1 }]));
         const dw = await gradients(whole);
         const weights = await read(adapting(device, model, adapter), "weights");
         const wanted: Tensors = new Map();
