@@ -61,7 +61,8 @@ export async function quantizationChoices(context: QuantizeContext): Promise<Cho
   return { context, flags: { ...flags, type, budget }, model, output };
 }
 
-async function askModel(): Promise<string | undefined> {
+/** @returns undefined for the built-in one */
+export async function askModel(): Promise<string | undefined> {
   const { listModels } = await import("../checkpoint/models.ts");
   const stored = listModels().map(({ name, bytes: size }): Choice => ({ value: name, hint: bytes(size) }));
   const answer = await askChoice("Which model?", [{ value: builtIn }, ...stored, { value: other }]);

@@ -106,14 +106,15 @@ export function keepStdin({ config, folder = "", stdin }: Beginning): void {
 
 /**
  * May a run begin in this folder?
+ * @param verb that asks
  * @throws LolaError "usage" where there is a run, or files that are none of a run's
  */
-export function checkFolder(folder: string): void {
+export function checkFolder(folder: string, verb: "train" | "finetune" = "train"): void {
   if (isRun(folder))
     throw new LolaError(
       "usage",
       `${folder} holds a training run already`,
-      `lola train --resume ${folder}, or another folder`,
+      `lola ${verb} --resume ${folder}, or another folder`,
     );
   const own = [...Object.values(runFiles(folder)).map((path) => basename(path)), "checkpoints"];
   let names: string[] = [];

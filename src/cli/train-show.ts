@@ -100,7 +100,7 @@ function heldOutLine(
 }
 
 /** All of it, and what it is for. */
-function memoryRows(memory: Plan["memory"]): [string, string][] {
+export function memoryRows(memory: Plan["memory"]): [string, string][] {
   const { total, available, parameters, gradients, moments, activations, logits, scratch, program } = memory;
   const most = available === null ? "" : ` of ${bytes(available)}`;
   return [

@@ -60,7 +60,7 @@ function engineFor({ flags, context }: Chosen): Pick<TrainFlags, "device" | "pre
   };
 }
 
-function engineOf({ kind, software }: RunConfig["device"]): TrainFlags["device"] {
+export function engineOf({ kind, software }: RunConfig["device"]): TrainFlags["device"] {
   if (kind === "gpu") return software ? "software" : "auto";
   return kind === "cpu" || kind === "reference" ? kind : "auto";
 }

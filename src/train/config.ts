@@ -70,7 +70,5 @@ export interface TuningConfig extends RunSettings {
     windows: number;
     trainOnPrompt: boolean;
     tooLong: TooLong;
-    /** Tokens of the longest example that is taken. */
-    longest: number;
   };
 }

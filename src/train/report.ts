@@ -5,7 +5,7 @@ import { moeLayers } from "../checkpoint/config.ts";
 import type { LanguageShare } from "../data/sampling.ts";
 import { parameterCounts } from "../model/presets.ts";
 import { escapeHtml, heatMap, lineChart, mostLines, type Series, short, smoothed } from "./charts.ts";
-import type { RunConfig } from "./config.ts";
+import type { RunSettings } from "./config.ts";
 import type { SpeedEvent, StepEvent, TrainingEvent, ValidationEvent } from "./events.ts";
 import { runFiles } from "./folder.ts";
 import { script, styles } from "./report-style.ts";
@@ -13,7 +13,7 @@ import { script, styles } from "./report-style.ts";
 /** What a report is made of. */
 export interface ReportData {
   name: string;
-  config: RunConfig;
+  config: RunSettings;
   events: readonly TrainingEvent[];
   shares: readonly LanguageShare[];
 }
@@ -28,7 +28,7 @@ export class ReportWriter {
 
   constructor(
     private readonly folder: string,
-    private readonly config: RunConfig,
+    private readonly config: RunSettings,
     private readonly shares: readonly LanguageShare[],
   ) {}
 
@@ -56,8 +56,8 @@ export class ReportWriter {
   }
 }
 
-/** Whole lines of a file of events. */
-function readEvents(path: string): TrainingEvent[] {
+/** The events in the whole lines of a file; none where there is no such file. */
+export function readEvents(path: string): TrainingEvent[] {
   if (!existsSync(path)) return [];
   const lines = readFileSync(path, "utf8").split("\n").slice(0, -1);
   return lines.map((line) => JSON.parse(line) as TrainingEvent);
@@ -68,7 +68,7 @@ export function renderReport({ name, config, events, shares }: ReportData): stri
   const steps = events.filter((e): e is StepEvent => e.event === "step");
   const validations = events.filter((e): e is ValidationEvent => e.event === "validation");
   const speeds = events.filter((e): e is SpeedEvent => e.event === "speed");
-  const title = `lola train: ${escapeHtml(name)}`;
+  const title = `lola ${"method" in config ? "finetune" : "train"}: ${escapeHtml(name)}`;
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -89,7 +89,7 @@ ${languages(validations, shares)}
 }
 
 function summary(
-  config: RunConfig,
+  config: RunSettings,
   steps: readonly StepEvent[],
   validations: readonly ValidationEvent[],
   speeds: readonly SpeedEvent[],
@@ -120,7 +120,7 @@ function summary(
 }
 
 function curves(
-  config: RunConfig,
+  config: RunSettings,
   steps: readonly StepEvent[],
   validations: readonly ValidationEvent[],
   speeds: readonly SpeedEvent[],
@@ -205,7 +205,7 @@ function languages(validations: readonly ValidationEvent[], shares: readonly Lan
 <tbody>${cells.join("\n")}</tbody></table>`;
 }
 
-function experts(config: RunConfig, steps: readonly StepEvent[], validations: readonly ValidationEvent[]): string {
+function experts(config: RunSettings, steps: readonly StepEvent[], validations: readonly ValidationEvent[]): string {
   const last = validations.at(-1);
   const layers = moeLayers(config.model);
   if (!last || layers.length === 0) return "";

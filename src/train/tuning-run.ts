@@ -55,7 +55,10 @@ export function readTuningRun(folder: string): StoredTuning {
 }
 
 /** What is trained of a model, and in what types the rest is kept. */
-export function trainedPart({ method, experts }: Pick<TuningConfig, "method" | "experts">, model: ModelSource): Base {
+export function trainedPart(
+  { method, experts }: Pick<TuningConfig, "method" | "experts">,
+  model: Pick<ModelSource, "config" | "tensors">,
+): Base {
   const layers = moeLayers(model.config);
   const chosen = new Set(
     (experts ?? []).flatMap((list, i) => list.map((expert) => `h.${layers[i]}.moe.experts.${expert}.`)),

@@ -4,9 +4,11 @@ import { bench } from "./bench.ts";
 import { completion } from "./completion.ts";
 import { doctor } from "./doctor.ts";
 import { exportCommand } from "./export.ts";
+import { finetune } from "./finetune.ts";
 import { generate } from "./generate.ts";
 import { help } from "./help.ts";
 import { importCommand } from "./import.ts";
+import { merge } from "./merge.ts";
 import { models } from "./models.ts";
 import { pull } from "./pull.ts";
 import { quantize } from "./quantize.ts";
@@ -16,6 +18,8 @@ import { train } from "./train.ts";
 export const commands: readonly Command[] = [
   generate,
   train,
+  finetune,
+  merge,
   quantize,
   importCommand,
   exportCommand,
