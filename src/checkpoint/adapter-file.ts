@@ -90,7 +90,7 @@ export function checkBase({ label, base }: Pick<AdapterSource, "label" | "base">
   throw new DataError(
     "adapter.base",
     `${label} is for the model ${base.name} (${short(base.identity)}…), ${model.label} is another (${short(model.identity)}…)`,
-    `-m ${base.name}`,
+    "without -m, so that the model it is for is looked for",
   );
 }
 

@@ -1,5 +1,6 @@
 /** Opens the model that a command line names, and the engine that runs it. Heavy parts are imported only when needed. */
 import { LolaError } from "../base/errors.ts";
+import type { AdapterShare } from "../checkpoint/adapter-file.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import type { DeviceChoice } from "../device/choose.ts";
 import type { CacheType } from "../model/cache.ts";
@@ -57,18 +58,20 @@ export interface Loaded {
 
 /**
  * Opens an engine and brings the weights there; with `--memory` experts only as far as they fit.
- * @throws LolaError "device" where there is no room, "usage" for a language of no profile
+ * @param adapters of this model
+ * @throws LolaError "device" where there is no room, "usage" for a language of no profile, and for adapters of experts that take turns
  */
 export async function loadOn(
   source: ModelSource,
   tokenizer: Tokenizer,
   engine: { device: DeviceChoice; threads: number | undefined } & OffloadFlags & SessionFlags,
   notes: Notes,
+  adapters: readonly AdapterShare[] = [],
 ): Promise<Loaded> {
   const started = performance.now();
   const shares = languageShares(source, engine);
   const { openDevice } = await import("../device/choose.ts");
-  const { loadModel } = await import("../model/open.ts");
+  const { adaptModel, loadModel } = await import("../model/open.ts");
   const { planMemory } = await import("../model/memory.ts");
   const { poolWithin } = await import("../model/offload-plan.ts");
   const { describePlan, planWithin } = await import("./memory.ts");
@@ -76,10 +79,13 @@ export async function loadOn(
   notes.progress(`loading ${source.label}`);
   try {
     const { device, why } = await openDevice(engine.device, engine.threads ? { threads: engine.threads } : {});
-    const pool = engine.memory === undefined ? undefined : poolWithin(device, source, engine.memory, options);
-    const plan = pool ? planMemory(device, source, options, pool.slots) : planWithin(device, source, options);
+    const added = adapters.map(({ adapter: { adapter } }) => adapter);
+    const pool = engine.memory === undefined ? undefined : poolWithin(device, source, engine.memory, options, added);
+    const plan = pool
+      ? planMemory(device, source, options, pool.slots, added)
+      : planWithin(device, source, options, added);
     notes.tell(describePlan(plan));
-    const model = loadModel(device, source, tokenizer, pool);
+    const model = adaptModel(loadModel(device, source, tokenizer, pool), adapters);
     if (shares) await pool?.warm(shares);
     return { model, options, plan, why, seconds: (performance.now() - started) / 1000 };
   } finally {

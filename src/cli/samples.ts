@@ -1,11 +1,12 @@
 /** Generates the samples of one `lola generate` and writes them as text or events, or gathers them for JSON. */
-import { randomBytes } from "node:crypto";
+import type { AdapterShare } from "../checkpoint/adapter-file.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import type { Device } from "../device/device.ts";
 import type { FinishReason, GenerateResult, TokenEvent } from "../generate/generate.ts";
 import type { MemoryPlan } from "../model/memory.ts";
 import type { Sampling } from "../model/session.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { adaptersJson } from "./adapters.ts";
 import type { Context } from "./context.ts";
 import { knownIdentity, type Loaded } from "./model.ts";
 import { type OffloadJson, offloadJson, showOffload } from "./offload.ts";
@@ -35,6 +36,7 @@ interface SampleJson {
 /** The object that `lola generate --json` prints, its keys in snake_case. */
 export interface Generation {
   model: { name: string; identity: string | null };
+  adapters: { name: string; strength: number }[];
   device: { kind: string; name: string };
   memory: MemoryPlan;
   prompt: { tokens: number; ids: number[] };
@@ -56,17 +58,11 @@ export interface OutputFlags {
   stream: boolean;
 }
 
-/** Flags → how tokens are drawn; a seed is chosen where none was given. */
-export function samplingOf(flags: Omit<Sampling, "seed"> & { seed: bigint | undefined; greedy: boolean }): Sampling {
-  const { topK, topP, minP, repetitionPenalty } = flags;
-  const temperature = flags.greedy ? 0 : flags.temperature;
-  return { temperature, topK, topP, minP, repetitionPenalty, seed: flags.seed ?? randomBytes(8).readBigUInt64LE() };
-}
-
 /** Runs all samples. @returns what --json prints; undefined where the text or the events have been written instead */
 export async function generateSamples(
   context: Context<OutputFlags>,
   loaded: Loaded,
+  adapters: readonly AdapterShare[],
   prompt: number[],
   sampling: Sampling,
 ): Promise<Generation | undefined> {
@@ -75,7 +71,7 @@ export async function generateSamples(
   const { generate } = await import("../generate/generate.ts");
   const signal = context.cancellation();
   const session = loaded.model.session(loaded.options);
-  const head = describe(source, device, loaded.plan, prompt, sampling);
+  const head = { ...describe(source, device, loaded.plan, prompt, sampling), adapters: adaptersJson(adapters) };
   const event = (name: string, fields: object) => out.line(toJson({ event: name, ...fields }));
   if (flags.jsonl) event("start", head);
   const samples: SampleJson[] = [];
@@ -131,7 +127,7 @@ function describe(
   memory: MemoryPlan,
   prompt: number[],
   sampling: Sampling,
-): Omit<Generation, "samples" | "offload" | "timings"> {
+): Omit<Generation, "adapters" | "samples" | "offload" | "timings"> {
   const { kind, name } = device.info;
   const { temperature, topK, topP, minP, repetitionPenalty } = sampling;
   return {

@@ -83,6 +83,7 @@ snake_case, sizes in bytes, times in seconds, 64-bit numbers decimal strings.
 
 lola generate --json:
   model        name, identity (content hash; null for a folder)
+  adapters     for each --adapter: name, strength
   device       kind, name
   memory       as planned before loading: weights, mapped (how many of those are
                the file's own pages), cache, activations, logits, program, total

@@ -1,10 +1,12 @@
 /** `lola generate`: continues a text. */
 import { LolaError } from "../../base/errors.ts";
+import { adapterFlag, openAdapted } from "../adapters.ts";
 import { engineFlags, modelFlag, sessionFlags } from "../flags.ts";
-import { loadOn, openNamed, sessionOptions } from "../model.ts";
+import { loadOn, sessionOptions } from "../model.ts";
 import { offloadFlags } from "../offload.ts";
 import { fitPrompt, readPrompt } from "../prompt.ts";
-import { type Generation, generateSamples, samplingOf } from "../samples.ts";
+import { type Generation, generateSamples } from "../samples.ts";
+import { samplingFlags, samplingOf } from "../sampling.ts";
 import { defineCommand } from "../table.ts";
 
 export const generate = defineCommand({
@@ -48,63 +50,7 @@ export const generate = defineCommand({
       setting: true,
     },
     stop: { type: "list", value: "TEXT", doc: "stop before this text", category: "End of the text" },
-    temperature: {
-      type: "float",
-      value: "T",
-      default: 0.8,
-      min: 0,
-      max: 100,
-      doc: "below 1 more likely, above 1 more varied, 0 as --greedy",
-      category: "Sampling",
-      setting: true,
-    },
-    topK: {
-      type: "integer",
-      value: "K",
-      default: 0,
-      min: 0,
-      doc: "choose among the K best tokens; 0 is off",
-      category: "Sampling",
-      setting: true,
-    },
-    topP: {
-      type: "float",
-      value: "P",
-      default: 0.95,
-      min: 0,
-      max: 1,
-      doc: "choose among the best with this share of probability; 1 is off",
-      category: "Sampling",
-      setting: true,
-    },
-    minP: {
-      type: "float",
-      value: "P",
-      default: 0,
-      min: 0,
-      max: 1,
-      doc: "leave out tokens below this share of the best one's probability; 0 is off",
-      category: "Sampling",
-      setting: true,
-    },
-    repetitionPenalty: {
-      type: "float",
-      value: "R",
-      default: 1,
-      min: 0.01,
-      max: 100,
-      doc: "above 1: tokens that were there before become less likely; 1 is off",
-      category: "Sampling",
-      setting: true,
-    },
-    seed: {
-      type: "seed",
-      value: "SEED",
-      doc: "64-bit number; same seed, device and program: same text (default: chosen and told)",
-      category: "Sampling",
-      setting: true,
-    },
-    greedy: { type: "flag", doc: "always take the best token", category: "Sampling" },
+    ...samplingFlags,
     samples: { type: "integer", value: "N", default: 1, min: 1, doc: "write N texts", category: "Output" },
     logprobs: {
       type: "integer",
@@ -118,6 +64,7 @@ export const generate = defineCommand({
     jsonl: { type: "flag", doc: "print events, one JSON object a line", category: "Output" },
     stream: { type: "negated", doc: "write each text when it is finished", category: "Output" },
     ...modelFlag,
+    ...adapterFlag,
     ...engineFlags,
     ...sessionFlags,
     ...offloadFlags,
@@ -128,34 +75,27 @@ export const generate = defineCommand({
     "lola help json tells what --json and --jsonl print.",
   ],
   async run(context): Promise<Generation | undefined> {
-    const { flags, notes, origins } = context;
-    if (flags.greedy && origins.get("temperature") === "command line" && flags.temperature > 0) {
-      throw new LolaError(
-        "usage",
-        `--greedy and --temperature ${flags.temperature} contradict each other`,
-        "one of them",
-      );
-    }
+    const { flags, notes } = context;
+    const sampling = samplingOf(context);
     if (context.json && flags.jsonl)
       throw new LolaError("usage", "--json and --jsonl are two forms of output", "one of them");
     if (flags.logprobs > 0 && !context.json && !flags.jsonl)
       throw new LolaError("usage", "--logprobs has no place in plain text", "--json or --jsonl with it");
     const prompt = await readPrompt({ args: context.args, file: flags.file, ids: flags.promptIds }, notes);
-    const source = await openNamed(flags.model, notes);
+    const { source, adapters, close } = await openAdapted(flags.model, flags.adapter, notes);
     const { tokenizerOf } = await import("../../model/open.ts");
     const tokenizer = tokenizerOf(source);
     const all = [...prompt.ids, ...tokenizer.encode(prompt.text)];
     const { context: positions = source.config.context } = sessionOptions(source, flags);
     const ids = fitPrompt(all, { context: positions, ...flags });
     if (ids.length < all.length) notes.warn(`prompt cut from ${all.length} to ${ids.length} tokens`);
-    const sampling = samplingOf(flags);
-    const loaded = await loadOn(source, tokenizer, flags, notes);
+    const loaded = await loadOn(source, tokenizer, flags, notes, adapters);
     try {
       notes.tell(sampling.temperature > 0 ? `${loaded.why}; seed ${sampling.seed}` : loaded.why);
-      return await generateSamples(context, loaded, ids, sampling);
+      return await generateSamples(context, loaded, adapters, ids, sampling);
     } finally {
       loaded.model.device.close();
-      source.close();
+      close();
     }
   },
   // The text itself has been written as it came: only --json has something left to print.
