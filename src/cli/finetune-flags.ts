@@ -1,4 +1,5 @@
 /** The flags of `lola finetune`. */
+import type { TooLong } from "../data/examples.ts";
 import { methods } from "../train/config.ts";
 import { optimizers } from "../train/optimizer.ts";
 import type { Context } from "./context.ts";
@@ -72,8 +73,8 @@ const data = {
   tooLong: {
     type: "choice",
     value: "WHAT",
-    choices: ["error", "drop", "truncate"],
-    doc: "what becomes of examples longer than the context (default: error)",
+    choices: ["error", "split", "drop", "truncate"] satisfies TooLong[],
+    doc: "what becomes of examples longer than the context; only texts can be split (default: error)",
     category: "Data",
   },
   validation: {

@@ -65,13 +65,14 @@ export function showPlan(plan: Plan): string {
 }
 
 /** What was read, a line for each file, and a table of languages where there are several. */
-function dataTold({ data, languages }: Pick<Plan, "data" | "languages">): string {
+function dataTold({ data, languages, config }: Plan): string {
   const { files, longest, tooLong, dropped } = data;
   const fileLine = ({ label, kind, examples }: ExampleSummary["files"][number]) =>
     kind === undefined ? `${label}: empty` : `${label}: ${grouped(examples)} examples as ${kindName(kind)}`;
   const more = files.length > most ? [`... ${files.length - most} more files`] : [];
   const longer = `${grouped(tooLong)} longer than the context`;
-  const left = dropped > 0 ? `${grouped(dropped)} of them left out` : "cut to it";
+  const left =
+    dropped > 0 ? `${grouped(dropped)} of them left out` : config.data.tooLong === "split" ? "split" : "cut to it";
   const length = `longest: ${grouped(longest.tokens)} tokens, ${longest.where}${tooLong > 0 ? `; ${longer}, ${left}` : ""}`;
   const rows = data.languages.slice(0, most).map(({ language, train, validation }) => {
     const share = languages.find((l) => l.language === language);

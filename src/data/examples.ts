@@ -10,8 +10,8 @@ import { encodeSegment, segmentsOf } from "./segments.ts";
 import type { Source } from "./sources.ts";
 import type { Template } from "./template.ts";
 
-/** What becomes of examples that are longer than the context. */
-export type TooLong = "error" | "drop" | "truncate";
+/** What becomes of examples that are longer than the context; split: texts become several examples, others are errors. */
+export type TooLong = "error" | "split" | "drop" | "truncate";
 
 export interface ExampleOptions {
   tokenizer: Tokenizer;
@@ -61,7 +61,7 @@ export interface ExampleSummary {
   longest: { tokens: number; where: string };
   /** Examples longer than the context. */
   tooLong: number;
-  /** Of them, how many were left out: all, or when truncating those with nothing to learn in what was left. */
+  /** Of them, how many were left out: all, none, or when truncating those with nothing to learn in what was left. */
   dropped: number;
 }
 
@@ -126,6 +126,7 @@ class ExampleReader {
   private readonly names = new Map<string, number>();
   private longest = { tokens: 0, where: () => "" };
   private tooLong = 0;
+  private refused = 0;
   private dropped = 0;
 
   constructor(private readonly options: ExampleOptions) {
@@ -146,16 +147,25 @@ class ExampleReader {
     if (length > this.longest.tokens) this.longest = { tokens: length, where };
     if (length > context) {
       this.tooLong++;
-      if (tooLong !== "truncate" || !this.truncate(from)) {
+      const splits = tooLong === "split" && example.kind === "text";
+      if (!splits && tooLong !== "drop" && tooLong !== "truncate") this.refused++;
+      if (!splits && (tooLong !== "truncate" || !this.truncate(from))) {
         this.dropped++;
         words.cut(from);
         return;
       }
     }
+    const point = pointOf(example);
+    for (let at = from; at < words.length; at += context)
+      this.close(Math.min(at + context, words.length), language, point);
+  }
+
+  /** An example ends before place `end`. */
+  private close(end: number, language: string, point: number): void {
     if (!this.names.has(language)) this.names.set(language, this.names.size);
-    this.starts.push(words.length);
+    this.starts.push(end);
     this.languages.push(this.names.get(language)!);
-    this.points.push(pointOf(example));
+    this.points.push(point);
   }
 
   /** Cuts the last example to the context, its last token an eos that does not count. @returns is something left to learn? */
@@ -191,16 +201,18 @@ class ExampleReader {
 
   /** @throws DataError where there are no examples, none is left, or some are too long that may not be */
   private check(files: readonly FileSummary[], { tokens, where }: ExampleSummary["longest"]): void {
-    const { examples, tooLong, dropped } = this;
+    const { examples, refused, dropped } = this;
     const { context } = this.options;
     if (examples === 0) {
       const read = files.map(({ label }) => label).slice(0, 3);
       throw new DataError("data.empty", `no examples in ${read.join(", ")}`, 'a row such as {"text": "…"}, or text');
     }
     const longer = `longer than the context of ${context} tokens; the longest, ${where}, has ${tokens}`;
-    if (tooLong > 0 && this.options.tooLong === "error") {
-      const says = `${tooLong} of ${examples} examples ${tooLong === 1 ? "is" : "are"} ${longer}`;
-      throw new DataError("data.long", says, "--too-long drop or truncate");
+    if (refused > 0) {
+      const says = `${refused} of ${examples} examples ${refused === 1 ? "is" : "are"} ${longer}`;
+      const texts =
+        this.options.tooLong === "error" && files.every(({ kind }) => kind === "text" || kind === undefined);
+      throw new DataError("data.long", says, `--too-long ${texts ? "split, " : ""}drop or truncate`);
     }
     if (dropped === examples) throw new DataError("data.long", `all ${examples} examples are ${longer}`);
   }
