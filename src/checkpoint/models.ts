@@ -1,8 +1,9 @@
 /** The user's models by name: files `NAME.lola` in one folder, and downloaded folders `OWNER/NAME` below `hub`. */
 import * as fs from "node:fs";
 import { join } from "node:path";
-import { LolaError } from "../base/errors.ts";
+import { DataError, LolaError } from "../base/errors.ts";
 import { places } from "../base/paths.ts";
+import { openAdapter } from "./adapter-file.ts";
 import { fileBytes } from "./bytes.ts";
 import type { ModelConfig } from "./config.ts";
 import { isHfFolder } from "./hf-folder.ts";
@@ -59,6 +60,8 @@ export interface ModelEntry {
   /** Of files that can be read. */
   config?: ModelConfig;
   identity?: string;
+  /** Of adapters: the name of the model that they are for. */
+  adapterOf?: string;
   /** Why a file cannot be read. */
   problem?: string;
 }
@@ -82,6 +85,8 @@ export function listModels(folder = modelFolder()): ModelEntry[] {
         return { ...entry, config, identity };
       } catch (error) {
         if (!(error instanceof LolaError)) throw error;
+        const adapterOf = baseOf(path, error);
+        if (adapterOf !== undefined) return { ...entry, adapterOf };
         return { ...entry, problem: error.message };
       }
     });
@@ -92,6 +97,19 @@ export function listModels(folder = modelFolder()): ModelEntry[] {
     .filter(({ path }) => isHfFolder(path))
     .map(({ name, path }): ModelEntry => ({ name, path, bytes: folderBytes(path), kind: "folder" }));
   return [...files, ...folders];
+}
+
+/** The model that the adapter in a file is for, where that is why the file holds no model. */
+function baseOf(path: string, refusal: LolaError): string | undefined {
+  if (!(refusal instanceof DataError && refusal.code === "header.kind")) return undefined;
+  try {
+    const { base, close } = openAdapter(fileBytes(path));
+    close();
+    return base.name;
+  } catch (error) {
+    if (error instanceof LolaError) return undefined;
+    throw error;
+  }
 }
 
 /**

@@ -37,6 +37,8 @@ export function openModel(path: string | Embedded, parseTokenizer: ParseTokenize
     const run = bestOfRun(path);
     if (run) return openModel(run, parseTokenizer);
     if (isHfFolder(path)) return openHfFolder(path, parseTokenizer);
+    if (fs.existsSync(join(path, "adapter_config.json")))
+      throw new DataError("folder.adapter", `${path} holds an adapter of PEFT's, no model`, `--adapter ${path}`);
     throw new DataError("folder.config", `${path} has no config.json: it is no model folder`);
   }
   const source = fileBytes(path);

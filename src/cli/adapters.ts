@@ -72,29 +72,53 @@ export function isPeft(path: string): boolean {
   return existsSync(join(path, "adapter_config.json"));
 }
 
+/** The file that a path or a name of an adapter stands for, and what kind of container it is; undefined: none. */
+async function containerAt(named: string): Promise<{ file: string; kind: string | undefined }> {
+  const { modelPath } = await import("../checkpoint/models.ts");
+  const { fileBytes } = await import("../checkpoint/bytes.ts");
+  const { openContainer } = await import("../checkpoint/container.ts");
+  const { hasMagic } = await import("../checkpoint/header.ts");
+  const path = modelPath(named);
+  // Of a run: the best on held-out data, before the first validation the newest.
+  const file = ["best.lola", "last.lola"].map((name) => join(path, "checkpoints", name)).find(existsSync) ?? path;
+  if (existsSync(file) && statSync(file).isDirectory()) return { file, kind: undefined };
+  const bytes = fileBytes(file);
+  if (!hasMagic(bytes.reader()(0, Math.min(16, bytes.size)))) {
+    bytes.close();
+    return { file, kind: undefined };
+  }
+  const { kind, close } = openContainer(bytes);
+  close();
+  return { file, kind };
+}
+
+const tuningKind = "tuning";
+
+/** Is it an adapter's file, or a run's folder that holds one? @throws LolaError "usage" where there is nothing */
+export async function holdsAdapter(named: string): Promise<boolean> {
+  const { adapterKind } = await import("../checkpoint/adapter-file.ts");
+  const { kind } = await containerAt(named);
+  return kind === adapterKind || kind === tuningKind;
+}
+
 /**
- * The adapter in a file, or the one that a run has to show: the best on held-out data, before the first validation the newest.
+ * The adapter in a file, or the one that a run has to show.
  * @throws LolaError "usage" where there is nothing; DataError for what is no adapter
  */
 export async function openAdapterAt(named: string): Promise<AdapterSource> {
-  const { modelPath } = await import("../checkpoint/models.ts");
   const { fileBytes } = await import("../checkpoint/bytes.ts");
   const { adapterKind, openAdapter } = await import("../checkpoint/adapter-file.ts");
-  const { openContainer } = await import("../checkpoint/container.ts");
-  const path = modelPath(named);
-  const file = ["best.lola", "last.lola"].map((name) => join(path, "checkpoints", name)).find(existsSync) ?? path;
-  if (existsSync(file) && statSync(file).isDirectory())
+  const { file, kind } = await containerAt(named);
+  if (kind === adapterKind) return openAdapter(fileBytes(file));
+  const adapter = kind === tuningKind ? await openNewest(file) : undefined;
+  if (adapter) return adapter;
+  if (kind === undefined)
     throw new DataError(
-      "adapter.folder",
+      "adapter.file",
       `${named} holds no adapter`,
       "an adapter's file, a run's folder, PEFT's folder",
     );
-  const { kind, close } = openContainer(fileBytes(file));
-  close();
-  if (kind === adapterKind) return openAdapter(fileBytes(file));
-  const adapter = kind === "tuning" ? await openNewest(file) : undefined;
-  if (adapter) return adapter;
-  const says = kind === "tuning" ? "trains tensors of the model itself" : "holds a whole model";
+  const says = kind === tuningKind ? "trains tensors of the model itself" : "holds a whole model";
   throw new DataError("header.kind", `${file} ${says}, no adapter`, `-m ${named}`);
 }
 

@@ -12,8 +12,15 @@ export const exportCommand = defineCommand({
   examples: [
     { line: "lola export model.lola --to hf -o model/", doc: "config.json, safetensors and tokenizer files" },
     { line: "lola export -o model/", doc: "the built-in model" },
+    { line: "lola export run/ --to peft -o adapter/", doc: "an adapter: adapter_config.json and safetensors" },
   ],
-  args: [{ name: "model", doc: "a .lola file or the name of a stored model", complete: "model" }],
+  args: [
+    {
+      name: "model",
+      doc: "a .lola file or the name of a stored model; with --to peft an adapter's file or run",
+      complete: "model",
+    },
+  ],
   flags: {
     ...modelFlag,
     output: {
@@ -23,7 +30,13 @@ export const exportCommand = defineCommand({
       doc: "folder to make; must be empty or absent",
       complete: "directory",
     },
-    to: { type: "choice", value: "FORMAT", choices: ["hf"], default: "hf", doc: "layout: Hugging Face" },
+    to: {
+      type: "choice",
+      value: "FORMAT",
+      choices: ["hf", "peft"],
+      default: "hf",
+      doc: "layout: Hugging Face's, of a model or (peft) of an adapter",
+    },
     shardSize: { type: "float", value: "GB", default: 5, min: 0.001, doc: "largest weight file, in GB (10^9 bytes)" },
   },
   notes: [
@@ -32,6 +45,11 @@ export const exportCommand = defineCommand({
   async run(context) {
     const { flags, notes } = context;
     const folder = required(flags.output, "-o DIR, the folder to make", "lola export model.lola -o model/");
+    if (flags.to === "peft") {
+      const named = required(context.args[0], "the adapter", "lola export run/ --to peft -o adapter/");
+      const { exportAdapter } = await import("../adapters-files.ts");
+      return { folder: resolve(folder), ...(await exportAdapter(named, folder)), dequantized: [] };
+    }
     const source = await openNamed(context.args[0] ?? flags.model, notes);
     try {
       const { exportHf } = await import("../../checkpoint/export.ts");

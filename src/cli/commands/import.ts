@@ -3,11 +3,14 @@ import { existsSync, mkdirSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { LolaError } from "../../base/errors.ts";
 import type { ImportReport } from "../../checkpoint/import.ts";
+import { isPeft } from "../adapters.ts";
+import type { ImportedAdapter } from "../adapters-files.ts";
 import { askText, tellEquivalent } from "../ask.ts";
 import { required } from "../context.ts";
+import { modelFlag } from "../flags.ts";
 import { openNamed } from "../model.ts";
 import type { Notes } from "../streams.ts";
-import { bytes, table } from "../style.ts";
+import { bytes, grouped, table } from "../style.ts";
 import { defineCommand } from "../table.ts";
 
 export interface Imported extends ImportReport {
@@ -19,12 +22,19 @@ const named = 10;
 
 export const importCommand = defineCommand({
   name: "import",
-  summary: "makes one .lola file of a model folder",
+  summary: "makes one .lola file of a model folder, or of PEFT's",
   examples: [
     { line: "lola import lola_v1/ -o lola_v1.lola", doc: "config.json, safetensors and tokenizer, as published" },
     { line: "lola import lola_v1/ --dtype f16", doc: "half the size, into the folder of models" },
+    { line: "lola import adapter/ -m lola_v1 -o a.lola", doc: "an adapter that PEFT wrote, and the model it is for" },
   ],
-  args: [{ name: "dir", doc: "folder with config.json, *.safetensors and a tokenizer", complete: "directory" }],
+  args: [
+    {
+      name: "dir",
+      doc: "folder with config.json, *.safetensors and a tokenizer, or with adapter_config.json",
+      complete: "directory",
+    },
+  ],
   flags: {
     output: {
       type: "text",
@@ -47,11 +57,12 @@ export const importCommand = defineCommand({
       doc: "compressed, or as it is",
     },
     force: { type: "flag", doc: "replace the file if it exists" },
+    model: { ...modelFlag.model, doc: "of an adapter: the model that it is for (default: the built-in one)" },
   },
   notes: [
     "Memory stays small whatever the size. A narrower type is checked weight by weight, and what is not exact is told.",
   ],
-  async run(context): Promise<Imported> {
+  async run(context): Promise<Imported | ImportedAdapter> {
     const { flags, notes } = context;
     let [dir] = context.args;
     if (dir === undefined && context.interactive) {
@@ -61,10 +72,19 @@ export const importCommand = defineCommand({
     const folder = required(dir, "the folder of the model", "lola import DIR -o model.lola");
     const { namedFile } = await import("../../checkpoint/models.ts");
     const path = flags.output ?? newFile(namedFile(basename(resolve(folder))));
-    return importInto(folder, path, flags, notes);
+    if (!isPeft(folder)) return importInto(folder, path, flags, notes);
+    if (flags.dtype)
+      throw new LolaError("usage", `${folder} holds an adapter, which stays f32`, "lola import without --dtype");
+    const { importAdapter } = await import("../adapters-files.ts");
+    return importAdapter(folder, path, flags, notes);
   },
-  show: showImported,
+  show: (imported) => ("adapter" in imported ? showImportedAdapter(imported) : showImported(imported)),
 });
+
+function showImportedAdapter({ path, fileBytes, adapter }: ImportedAdapter): string {
+  const { rank, modules, base } = adapter;
+  return `${path}: ${bytes(fileBytes)}, an adapter of ${base.name}: rank ${rank}, ${grouped(modules)} matrices`;
+}
 
 /** The path again, its folder made: the folder of models may not be there yet. */
 export function newFile(path: string): string {

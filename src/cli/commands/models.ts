@@ -1,9 +1,12 @@
 /** `lola models`: what is stored, what it is made of, whether it is whole. */
 import { resolve } from "node:path";
 import { LolaError } from "../../base/errors.ts";
+import type { AdapterSource } from "../../checkpoint/adapter-file.ts";
 import type { LolaFile } from "../../checkpoint/lola-file.ts";
 import type { ModelDescription, ModelEntry } from "../../checkpoint/models.ts";
 import type { ModelSource } from "../../checkpoint/source.ts";
+import { holdsAdapter, openAdapterAt } from "../adapters.ts";
+import { type AdapterDescription, describeAdapter, showAdapter } from "../adapters-show.ts";
 import { askChoice, tellEquivalent } from "../ask.ts";
 import { required } from "../context.ts";
 import { openNamed } from "../model.ts";
@@ -14,7 +17,8 @@ import { defineCommand } from "../table.ts";
 type Result =
   | { models: ModelEntry[]; folder: string }
   | { model: ModelDescription }
-  | { verified: string; identity: string; tensors: number; hashes: boolean }
+  | { adapter: AdapterDescription }
+  | { verified: string; identity: string | null; tensors: number; hashes: boolean }
   | { removed: ModelEntry }
   | { path: string };
 
@@ -24,6 +28,7 @@ export const models = defineCommand({
   examples: [
     { line: "lola models", doc: "list the stored models" },
     { line: "lola models show lola_v1", doc: "config, parameters, tensors and content hash" },
+    { line: "lola models show run/", doc: "an adapter: its model, rank and matrices" },
     { line: "lola models verify lola_v1", doc: "read everything and check it against its hashes" },
     { line: 'cp "$(lola models path lola_v1)" /backup/', doc: "where a model is" },
   ],
@@ -35,7 +40,9 @@ export const models = defineCommand({
     path: "the file or folder of a model, or the folder of models",
   },
   usual: "list",
-  args: [{ name: "model", doc: "a .lola file, a model folder, or the name of a stored model", complete: "model" }],
+  args: [
+    { name: "model", doc: "a .lola file, a model folder, a run, or the name of a stored model", complete: "model" },
+  ],
   flags: { names: { type: "flag", doc: "list names only, one a line" } },
   notes: ["Without MODEL, show and verify take the built-in model."],
   async run(context): Promise<Result | undefined> {
@@ -53,6 +60,8 @@ export const models = defineCommand({
         return undefined;
       }
       case "show": {
+        if (name !== undefined && (await holdsAdapter(name)))
+          return { adapter: await ofAdapter(name, describeAdapter) };
         const source = await openNamed(name, notes);
         try {
           return { model: stored.describeModel(source) };
@@ -61,6 +70,7 @@ export const models = defineCommand({
         }
       }
       case "verify":
+        if (name !== undefined && (await holdsAdapter(name))) return ofAdapter(name, verifyAdapter);
         return verify(name, notes);
       case "rm": {
         const choices = stored.listModels().map((m) => ({ value: m.name, hint: bytes(m.bytes) }));
@@ -85,15 +95,21 @@ export const models = defineCommand({
     if ("removed" in result) return `removed ${result.removed.path} (${bytes(result.removed.bytes)})`;
     if ("verified" in result) {
       const found = result.hashes ? "whole" : "readable, but a folder holds no hashes to check";
-      return `${result.verified}: ${found}, ${grouped(result.tensors)} tensors\nidentity ${result.identity}`;
+      const line = `${result.verified}: ${found}, ${grouped(result.tensors)} tensors`;
+      return result.identity === null ? line : `${line}\nidentity ${result.identity}`;
     }
+    if ("adapter" in result) return showAdapter(result.adapter);
     if ("model" in result) return showModel(result.model);
     if (result.models.length === 0) return `no models in ${result.folder}`;
     return table(
-      result.models.map(({ name, bytes: size, config, identity, problem, kind }) => [
+      result.models.map(({ name, bytes: size, config, identity, adapterOf, problem, kind }) => [
         name,
         bytes(size),
-        config ? `${config.layers} layers, ${config.width} wide, ${config.experts} experts` : (problem ?? kind),
+        config
+          ? `${config.layers} layers, ${config.width} wide, ${config.experts} experts`
+          : adapterOf === undefined
+            ? (problem ?? kind)
+            : `adapter of ${adapterOf}`,
         identity?.slice(0, 12) ?? "",
       ]),
     );
@@ -101,6 +117,21 @@ export const models = defineCommand({
 });
 
 const isFile = (source: ModelSource): source is LolaFile => "verify" in source;
+
+async function ofAdapter<T>(name: string, look: (adapter: AdapterSource) => T): Promise<T> {
+  const adapter = await openAdapterAt(name);
+  try {
+    return look(adapter);
+  } finally {
+    adapter.close();
+  }
+}
+
+/** Its chunks are checked as they are read. */
+function verifyAdapter({ label, tensors, read }: AdapterSource): Result {
+  for (const name of tensors.keys()) for (const _ of read(name));
+  return { verified: label, identity: null, tensors: tensors.size, hashes: true };
+}
 
 /** A file is checked chunk by chunk; a folder has no hashes, so it is read in full to find its identity. */
 async function verify(name: string | undefined, notes: Notes): Promise<Result> {
