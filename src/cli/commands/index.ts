@@ -1,6 +1,7 @@
 /** Every command. The parser, help, man page, completions, README and tests find commands here and nowhere else. */
 import type { Command } from "../table.ts";
 import { bench } from "./bench.ts";
+import { chat } from "./chat.ts";
 import { completion } from "./completion.ts";
 import { doctor } from "./doctor.ts";
 import { exportCommand } from "./export.ts";
@@ -17,6 +18,7 @@ import { train } from "./train.ts";
 
 export const commands: readonly Command[] = [
   generate,
+  chat,
   train,
   finetune,
   merge,

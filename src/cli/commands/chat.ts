@@ -1,0 +1,73 @@
+/** `lola chat`: a conversation. */
+import { adapterFlag, openAdapted } from "../adapters.ts";
+import { engineFlags, modelFlag, sessionFlags } from "../flags.ts";
+import { loadOn } from "../model.ts";
+import { offloadFlags } from "../offload.ts";
+import { samplingFlags, samplingOf } from "../sampling.ts";
+import { defineCommand } from "../table.ts";
+
+export const chat = defineCommand({
+  name: "chat",
+  summary: "holds a conversation with a model that was tuned for it",
+  examples: [
+    { line: "lola chat --adapter run/", doc: "with what lola finetune made" },
+    { line: 'lola chat -m assistant --system "Answer in Swahili."', doc: "a stored model, under an instruction" },
+    { line: "lola chat -m base --template chat.yaml", doc: "a model that does not tell how it is talked to" },
+    { line: "lola chat --adapter run/ < questions.txt > answers.txt", doc: "one turn a line; of one conversation" },
+  ],
+  args: [],
+  flags: {
+    system: { type: "text", value: "TEXT", doc: "what the conversation stands under", category: "Conversation" },
+    template: {
+      type: "text",
+      value: "FILE",
+      doc: "how turns are written: a file, or alpaca (default: as the adapter or the model was tuned)",
+      category: "Conversation",
+      complete: "file",
+    },
+    maxTokens: {
+      type: "integer",
+      value: "N",
+      short: "n",
+      default: 512,
+      min: 1,
+      doc: "cut an answer after so many tokens",
+      category: "Conversation",
+      setting: true,
+    },
+    jsonl: { type: "flag", doc: "print each turn and its answer as one JSON object", category: "Conversation" },
+    ...samplingFlags,
+    ...modelFlag,
+    ...adapterFlag,
+    ...engineFlags,
+    ...sessionFlags,
+    ...offloadFlags,
+  },
+  notes: [
+    "In a terminal, /help lists the commands, Ctrl-C stops an answer, and twice at an empty line it leaves. In a pipe each line is a turn, and its answer is written before the next line is read; an empty line parts answers. What the model said before stays in its cache.",
+    "Where the context is full, the oldest turns are forgotten, and that is told. lola help templates shows what FILE holds.",
+  ],
+  async run(context): Promise<undefined> {
+    const { flags, notes } = context;
+    const sampling = samplingOf(context);
+    const { talk, templateOf } = await import("../chat.ts");
+    const { source, adapters, close } = await openAdapted(flags.model, flags.adapter, notes);
+    try {
+      const template = templateOf(flags.template, source, adapters);
+      const { tokenizerOf } = await import("../../model/open.ts");
+      const { Conversation } = await import("../../generate/conversation.ts");
+      const { model, options, why } = await loadOn(source, tokenizerOf(source), flags, notes, adapters);
+      try {
+        const conversation = new Conversation(model.session(options), model.tokenizer, template, flags.system);
+        notes.tell(sampling.temperature > 0 ? `${why}; seed ${sampling.seed}` : why);
+        notes.tell(`${source.label} by the template ${template.name}; /help lists commands`);
+        await talk(context, conversation, sampling);
+      } finally {
+        model.device.close();
+      }
+    } finally {
+      close();
+    }
+    return undefined;
+  },
+});
