@@ -181,8 +181,7 @@ export class TuningRun extends Loop<ExampleCursor, TuningConfig> {
 
   private get meta() {
     const { config, data, provenance } = this;
-    const { label, identity } = data.model;
-    const base: AdapterBase = { identity, name: config.base.model ?? label, config: config.model };
+    const base: AdapterBase = { identity: data.model.identity, name: this.base, config: config.model };
     const { adapter } = config.shape;
     return { base, provenance, template: { ...config.template }, ...(adapter && { adapter }) } satisfies Omit<
       TuningMeta,
@@ -190,12 +189,17 @@ export class TuningRun extends Loop<ExampleCursor, TuningConfig> {
     >;
   }
 
+  /** What the model is called, wherever it lies on a resume. */
+  private get base(): string {
+    return this.config.base.model ?? this.data.model.label;
+  }
+
   private get provenance(): Provenance {
     const { names, state, config, data } = this;
     const count = (n: number, what: string) => `${n.toLocaleString("en")} ${what}${n === 1 ? "" : "s"}`;
     const examples = count(data.examples.train.length, "example");
     const tokens = count(state.step * tokensOfStep(config), "token");
-    const from = `${data.model.label}; ${examples} in ${count(names.length, "language")}, ${tokens}`;
+    const from = `${this.base}; ${examples} in ${count(names.length, "language")}, ${tokens}`;
     return { made: "finetune", from, version, notes: [] };
   }
 }
