@@ -42,13 +42,17 @@ export function matrixWords(grouping: Grouping, inner: number, cols: number): nu
   return Math.ceil(cols / quantPanel) * Math.ceil(inner / grouping.group) * blockWords(grouping);
 }
 
+/** Where a block's codes have those of a row: its line of 16 words, and the bits of each from `shift` on. */
+export function codePlace(bits: Grouping["bits"], row: number): { line: number; shift: number } {
+  return bits === 8 ? { line: row >> 2, shift: 8 * (row & 3) } : { line: row >> 3, shift: 8 * (row & 3) + (row & 4) };
+}
+
 /** Where a weight lies: words of its block's beginning, its column's place there, word and shift of its code. */
 function place({ bits, group }: Grouping, inner: number, k: number, n: number) {
   const blocks = Math.ceil(inner / group);
   const begin = (Math.floor(n / quantPanel) * blocks + Math.floor(k / group)) * blockWords({ bits, group });
   const column = n % quantPanel;
-  const row = k % group;
-  const [line, shift] = bits === 8 ? [row >> 2, 8 * (row & 3)] : [row >> 3, 8 * (row & 3) + (row & 4)];
+  const { line, shift } = codePlace(bits, k % group);
   return { begin, column, word: begin + quantPanel + line * quantPanel + column, shift };
 }
 
@@ -73,6 +77,11 @@ const nearest = (x: number) => fround(fround(x + 12_582_912) - 12_582_912);
 
 const code = (value: number, scale: number, minimum: number, levels: number) =>
   scale > 0 ? nearest(Math.min(levels, Math.max(0, fround(fround(value - minimum) / scale)))) : 0;
+
+/** The code whose weight is nearest. */
+export function roundTo(value: number, scale: number, minimum: number, bits: Grouping["bits"]): number {
+  return code(value, scale, minimum, 2 ** bits - 1);
+}
 
 const half = new Float16Array(1);
 function toHalf(x: number): number {

@@ -54,7 +54,7 @@ export const quantizeFlags = {
   calibrate: {
     type: "list",
     value: "TEXT",
-    doc: "a folder or file of text in many languages, of each the first 20 kB: weights count by how strongly it drives them, and with --budget experts that see little give way first",
+    doc: "a folder or file of text in many languages, of each the first 20 kB: its errors are made good by other weights of a matrix as far as they can, and with --budget experts that see little give way first",
     category: "Types",
   },
   eval: {

@@ -15,7 +15,7 @@ import { calibrationTexts, checkLoss, checkRoom, type Measured, measure, measure
 import { chosenPlan } from "./quantize-plan.ts";
 import { remaining } from "./quantize-progress.ts";
 import { saveReport } from "./quantize-report.ts";
-import type { Quantized } from "./quantize-show.ts";
+import { calibrationFacts, type Quantized } from "./quantize-show.ts";
 import type { Notes } from "./streams.ts";
 
 /** Quantizes a model as the flags say. @throws LolaError, DataError */
@@ -43,7 +43,7 @@ export async function quantizeInto({ context, model, flags, output: path }: Chos
       const report = await quantizeModel(device, source, path, plan, {
         store: flags.store,
         signal,
-        ...(calibration && { importance: calibration.importance }),
+        ...(calibration && { importance: calibration.importance, moments: calibration.moments }),
         ...(calibration?.routing && { routing: calibration.routing }),
         progress: (done, all) => notes.progress(`quantizing, ${Math.floor((100 * done) / all)} %${left(done / all)}`),
         ...(maxLoss !== undefined && {
@@ -63,7 +63,7 @@ export async function quantizeInto({ context, model, flags, output: path }: Chos
         worst: sums.worst ?? null,
         types: describePlan(plan),
         device: { kind, name },
-        calibration: calibration ? { tokens: calibration.tokens, few: calibration.few } : null,
+        calibration: calibration ? calibrationFacts(calibration) : null,
         seconds: (performance.now() - started) / 1000,
         measured: measured ?? null,
         report: flags.report ?? null,

@@ -1,7 +1,18 @@
 /** What `lola quantize` has to tell. */
+import type { Calibration } from "../quantize/calibrate.ts";
 import type { KindCost, QuantizeReport } from "../quantize/quantize.ts";
 import type { Measured } from "./quantize-measure.ts";
 import { bytes, grouped, percent, table } from "./style.ts";
+
+/** What calibrating did. */
+interface CalibrationFacts extends Pick<Calibration, "tokens" | "few" | "short" | "large"> {
+  /** Matrices whose errors could be compensated. */
+  compensated: number;
+}
+
+export function calibrationFacts({ tokens, few, moments, short, large }: Calibration): CalibrationFacts {
+  return { tokens, few, compensated: moments.size, short, large };
+}
 
 export interface Quantized extends Omit<QuantizeReport, "matrices" | "worst"> {
   /** What was quantized. */
@@ -12,8 +23,7 @@ export interface Quantized extends Omit<QuantizeReport, "matrices" | "worst"> {
   worst: { name: string; nmse: number } | null;
   device: { kind: string; name: string };
   seconds: number;
-  /** Tokens that were calibrated on, and experts that saw too few of them. */
-  calibration: { tokens: number; few: string[] } | null;
+  calibration: CalibrationFacts | null;
   measured: Measured | null;
   /** The page, if one was asked for. */
   report: string | null;
@@ -21,6 +31,9 @@ export interface Quantized extends Omit<QuantizeReport, "matrices" | "worst"> {
 
 /** Languages that are shown one by one, those that lost most. */
 const shownLanguages = 8;
+
+/** Experts or matrices that are named. */
+const shownNames = 8;
 
 /** 0.0012 → "+0.12 %". */
 export const signed = (share: number) => `${share < 0 ? "−" : "+"}${percent(Math.abs(share))}`;
@@ -50,12 +63,22 @@ export function showQuantized(result: Quantized): string {
   return parts.join("\n\n");
 }
 
-function showCalibration({ tokens, few }: NonNullable<Quantized["calibration"]>): string {
-  const all = `calibrated on ${grouped(tokens)} tokens`;
-  if (few.length === 0) return `${all}; every expert saw enough`;
-  const named = few.slice(0, shownLanguages).join(", ");
-  const more = few.length > shownLanguages ? ` and ${few.length - shownLanguages} more` : "";
-  return `${all}; too few reached ${named}${more}: there all experts of the layer count together`;
+function showCalibration({ tokens, few, compensated, short, large }: CalibrationFacts): string {
+  const all = compensated + short.length + large.length;
+  const facts = [
+    few.length === 0
+      ? "every expert saw enough"
+      : `too few reached ${named(few)}: there all experts of the layer count together`,
+    `errors compensated in ${grouped(compensated)} of ${grouped(all)} matrices`,
+    ...(short.length > 0 ? [`fewer tokens than inputs reached ${named(short)}`] : []),
+    ...(large.length > 0 ? [`${grouped(large.length)} had no room for sums of their inputs`] : []),
+  ];
+  return `calibrated on ${grouped(tokens)} tokens; ${facts.join("; ")}`;
+}
+
+function named(names: readonly string[]): string {
+  const more = names.length > shownNames ? ` and ${names.length - shownNames} more` : "";
+  return `${names.slice(0, shownNames).join(", ")}${more}`;
 }
 
 function showMeasured({ text, languages, bytes: size, meanChange, worst, sameBest, routing }: Measured): string {

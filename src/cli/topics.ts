@@ -116,7 +116,9 @@ lola quantize --json:
   types        one line for each kind of matrices
   kinds        by kind: tensors, before, after (bytes), nmse
   worst        the matrix that lost most: name, kind, from, to, nmse
-  calibration  null without; tokens, few (experts that saw too few)
+  calibration  null without; tokens, few (experts that saw too few), compensated
+               (matrices), and those that are not: short (fewer tokens than
+               inputs), large (their sums would take too much memory)
   measured     null with --eval none; text, bytes, tokens, languages (for each:
                language, bytes, tokens, before and after in bits per byte,
                change), mean_change, worst, same_best (share of tokens),

@@ -1,16 +1,23 @@
 /** How strongly text drives each input of each matrix, and how many tokens each expert sees: what quantizing weighs errors by. */
 import { moeLayers } from "../checkpoint/config.ts";
 import type { RoutingProfile } from "../checkpoint/profile.ts";
+import { weightKind } from "../checkpoint/quantized.ts";
 import type { Document } from "../data/documents.ts";
 import type { Program, Tensor } from "../device/device.ts";
 import { createCache } from "../model/cache.ts";
 import { type Activations, body, createActivations, norm } from "../model/graph.ts";
 import type { Model } from "../model/open.ts";
 import type { Matrix } from "../model/weights.ts";
+import { affordable, Moments } from "./moments.ts";
 
 export interface Calibration {
   /** Of each input of a matrix, by the tensor's name: [inner], its mean square over the tokens that met it, 1 on average. */
   importance: Map<string, Float32Array>;
+  /** Of the matrices whose errors can be compensated, by the tensor's name: [inner, inner], XᵀX of its inputs. */
+  moments: Map<string, Float32Array>;
+  /** Matrices without, because fewer tokens met them than they have inputs, or because their moments would take too much memory. */
+  short: string[];
+  large: string[];
   /** Tokens that each expert saw, by its name: "h.1.moe.experts.0". */
   seen: Map<string, number>;
   /** Experts that saw too few: their importance is that of all experts of their layer together. */
@@ -72,6 +79,7 @@ class Squares {
 interface Product {
   /** Names of its tensors. */
   names: string[];
+  inner: number;
   squares: Squares[];
   input: Tensor;
   /** Of experts: whether inputs are by token, or already in the order of experts. */
@@ -97,6 +105,9 @@ export async function calibrate(
   const context = Math.min(config.context, longest);
   const activations = createActivations(device, config, Math.max(fewestRows, context));
   const products = productsOf(model, activations);
+  const compensable = compensableOf(products);
+  const fit = affordable(compensable);
+  const sums = new Moments(device, activations.capacity);
   const segments = segmentsOf(model, activations, products, context);
   const { token, pos, order, start } = activations;
   const mixtures = [...new Set(products.values())].filter(({ rows }) => rows === "token");
@@ -114,7 +125,8 @@ export async function calibrate(
       for (const { program, product } of segments) {
         const read = [product.input, order, start];
         const [x, o, s] = await device.run(program, { rows: some.length }, { read });
-        collect(product, floats(x!), words(o!), words(s!), some.length);
+        for (const [name, rows] of collect(product, floats(x!), words(o!), words(s!), some.length))
+          if (fit.has(name)) await sums.add(name, product.inner, rows);
       }
       tokens += some.length;
     }
@@ -124,7 +136,21 @@ export async function calibrate(
     );
     routing.set(language, added);
   }
-  return { ...summary(products), tokens, ...(mixtures.length > 0 && { routing }) };
+  const moments: Calibration["moments"] = new Map();
+  const [short, large]: [string[], string[]] = [[], []];
+  for (const { name, inner, squares } of compensable)
+    if (!fit.has(name)) large.push(name);
+    else if (squares.rows < Math.max(enough, inner)) short.push(name);
+    else moments.set(name, await sums.take(name));
+  sums.close();
+  return { ...summary(products), moments, short, large, tokens, ...(mixtures.length > 0 && { routing }) };
+}
+
+/** All but the embedding, whose rows are looked up as well, each by itself. */
+function compensableOf(products: Map<Tensor, Product>): { name: string; inner: number; squares: Squares }[] {
+  return [...new Set(products.values())].flatMap(({ names, inner, squares }) =>
+    names.flatMap((name, e) => (weightKind(name) === "embedding" ? [] : [{ name, inner, squares: squares[e]! }])),
+  );
 }
 
 /** Tokens that each expert has seen so far. */
@@ -134,7 +160,7 @@ function productsOf({ config, weights }: Model, a: Activations): Map<Tensor, Pro
   const products = new Map<Tensor, Product>();
   const add = (matrix: Pick<Matrix, "inner" | "parts">, names: string[], input: Tensor, rows?: Product["rows"]) => {
     const squares = names.map(() => new Squares(matrix.inner));
-    const product = { names, squares, input, ...(rows && { rows }) };
+    const product = { names, inner: matrix.inner, squares, input, ...(rows && { rows }) };
     for (const { tensor } of matrix.parts) products.set(tensor, product);
   };
   const mixtures = new Set(moeLayers(config));
@@ -176,14 +202,29 @@ function segmentsOf(model: Model, a: Activations, products: Map<Tensor, Product>
   return segments;
 }
 
-function collect({ squares, rows }: Product, x: Float32Array, order: Uint32Array, start: Uint32Array, count: number) {
-  if (!rows) for (let t = 0; t < count; t++) squares[0]!.add(x, t);
-  else
-    for (const [e, own] of squares.entries())
-      for (let i = start[e]!; i < start[e + 1]!; i++) own.add(x, rows === "token" ? order[i]! : i);
+/** What a run brought to each matrix: [.., inner], if anything. */
+function* collect(
+  { names, inner, squares, rows }: Product,
+  x: Float32Array,
+  order: Uint32Array,
+  start: Uint32Array,
+  count: number,
+): Generator<[name: string, rows: Float32Array]> {
+  for (const [e, name] of names.entries()) {
+    const [first, end] = rows ? [start[e]!, start[e + 1]!] : [0, count];
+    if (end === first) continue;
+    let own = x.subarray(first * inner, end * inner);
+    if (rows === "token") {
+      own = new Float32Array(own.length);
+      for (let i = first; i < end; i++)
+        own.set(x.subarray(order[i]! * inner, (order[i]! + 1) * inner), (i - first) * inner);
+    }
+    for (let i = 0; i < end - first; i++) squares[e]!.add(own, i);
+    yield [name, own];
+  }
 }
 
-function summary(products: Map<Tensor, Product>): Omit<Calibration, "tokens"> {
+function summary(products: Map<Tensor, Product>): Pick<Calibration, "importance" | "seen" | "few"> {
   const importance: Calibration["importance"] = new Map();
   const seen: Calibration["seen"] = new Map();
   const few: string[] = [];

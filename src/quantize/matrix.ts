@@ -4,6 +4,7 @@ import { DataError } from "../base/errors.ts";
 import { blockWords, type Grouping, groupingOf, matrixWords, type QuantType, quantPanel } from "../base/quant.ts";
 import { type QuantMatrix, quantMatrix } from "../checkpoint/quantized.ts";
 import type { Device, Program, Tensor } from "../device/device.ts";
+import { Compensator, feedbackOf } from "./compensate.ts";
 
 export interface MatrixShape {
   name: string;
@@ -42,6 +43,7 @@ export class MatrixQuantizer {
   private readonly words: Tensor;
   private readonly sums: Tensor;
   private readonly prepared = new Map<string, Prepared>();
+  private readonly compensators = new Map<string, Compensator>();
 
   /**
    * @param matrices all that will be quantized, so that the buffers fit each
@@ -115,6 +117,53 @@ export class MatrixQuantizer {
     if (whole) yield bytesOf(whole);
   }
 
+  /**
+   * The same with error compensation, of a matrix that is no table: the products with inputs of these moments are kept, rather
+   * than each weight.
+   * @param moments [inner, inner]: XᵀX of its inputs
+   */
+  async *compensate(
+    { name, type, shape }: MatrixShape,
+    pieces: Iterable<Float32Array>,
+    importance: Float32Array,
+    moments: Float32Array,
+    sums: SquaredError,
+    onward: (elements: number) => void,
+    signal?: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
+    const [matrix, grouping] = [quantMatrix(name, shape), groupingOf(type)];
+    const { inner, cols } = matrix;
+    const whole = new Uint32Array(matrixWords(grouping, inner, cols));
+    const feedback = feedbackOf(moments, inner);
+    const compensator = this.compensator(matrix, grouping);
+    let first = 0;
+    for (const rows of inRows(name, pieces, grouping.group, matrix)) {
+      const slab = { ...matrix, inner: rows.length / cols };
+      const wanted = await compensator.wanted(rows, first, feedback);
+      this.device.upload(this.x, bytesOf(wanted));
+      this.device.upload(this.importance, bytesOf(importance.subarray(first, first + slab.inner)));
+      const { program, w } = this.prepare(slab, grouping);
+      const [found] = await this.device.run(program, {}, { read: [w], ...(signal && { signal }) });
+      const words = new Uint32Array(found!.slice().buffer);
+      sums.error += compensator.settle(words, rows, wanted, first, feedback);
+      for (const weight of rows) sums.energy += weight ** 2;
+      spread(bytesOf(words), whole, slab.inner, first, inner, grouping);
+      first += slab.inner;
+      onward(first * cols);
+    }
+    yield bytesOf(whole);
+  }
+
+  private compensator({ inner, cols }: QuantMatrix, grouping: Grouping): Compensator {
+    const key = [inner, cols, grouping.bits, grouping.group].join();
+    let compensator = this.compensators.get(key);
+    if (!compensator) {
+      compensator = new Compensator(this.device, { inner, cols }, grouping);
+      this.compensators.set(key, compensator);
+    }
+    return compensator;
+  }
+
   private prepare({ inner, cols, turned }: QuantMatrix, grouping: Grouping): Prepared {
     const params = { inner, cols, turned: turned ? 1 : 0, bits: grouping.bits, group: grouping.group };
     const key = Object.values(params).join();
@@ -136,6 +185,7 @@ export class MatrixQuantizer {
 
   close(): void {
     for (const tensor of [this.x, this.importance, this.words, this.sums]) this.device.free(tensor);
+    for (const compensator of this.compensators.values()) compensator.close();
   }
 }
 
@@ -162,6 +212,31 @@ function add(sums: SquaredError, squares: Uint8Array): void {
   for (let i = 0; i < values.length; i += 2) {
     sums.error += values[i]!;
     sums.energy += values[i + 1]!;
+  }
+}
+
+/** So many rows of a matrix at a time, the last time what is left. */
+function* inRows(
+  name: string,
+  pieces: Iterable<Float32Array>,
+  count: number,
+  { inner, cols }: QuantMatrix,
+): Generator<Float32Array> {
+  let rows = new Float32Array(0);
+  let [done, filled] = [0, 0];
+  for (const piece of pieces) {
+    checkFinite(name, piece, done + filled, cols);
+    for (let taken = 0; taken < piece.length; ) {
+      if (filled === 0) rows = new Float32Array(Math.min(count * cols, inner * cols - done));
+      const some = piece.subarray(taken, taken + rows.length - filled);
+      rows.set(some, filled);
+      taken += some.length;
+      filled += some.length;
+      if (filled < rows.length) continue;
+      yield rows;
+      done += filled;
+      filled = 0;
+    }
   }
 }
 

@@ -19,6 +19,8 @@ import { metaOf, type Plan } from "./plan.ts";
 export interface QuantizeOptions extends WriteOptions {
   /** Of each input of a matrix, by the tensor's name: [inner], ≥ 0; from calibration. Where there is none, all inputs count alike. */
   importance?: ReadonlyMap<string, Float32Array>;
+  /** XᵀX of a matrix's inputs, by the tensor's name: [inner, inner]; from calibration. Where they are, errors are compensated. */
+  moments?: ReadonlyMap<string, Float32Array>;
   /** From calibration as well; without it the model keeps its own. */
   routing?: RoutingProfile;
   /** Called with the bytes of the source that are done, and all of them. */
@@ -99,7 +101,7 @@ async function* streams(
   source: ModelSource,
   plan: Plan,
   measured: Measured[],
-  { importance, progress, signal }: QuantizeOptions,
+  { importance, moments, progress, signal }: QuantizeOptions,
 ): AsyncGenerator<TensorStream> {
   const floats = new FloatReader(source);
   const all = sum(plan, ({ name }) => source.tensors.get(name)!.bytes);
@@ -116,7 +118,13 @@ async function* streams(
     else if (isQuantType(to)) {
       const matrix: MatrixShape = { name, type: to, shape };
       const weights = importanceOf(matrix, importance);
-      yield stream(quantizer.quantize(matrix, floats.read(name), weights, sums, onward, signal));
+      const known = moments?.get(name);
+      const pieces = floats.read(name);
+      yield stream(
+        known
+          ? quantizer.compensate(matrix, pieces, weights, known, sums, onward, signal)
+          : quantizer.quantize(matrix, pieces, weights, sums, onward, signal),
+      );
     } else yield stream(converted(name, floats.read(name), to, sums));
     done += before;
     progress?.(done, all);

@@ -38,7 +38,7 @@ const model = loadModel(device, openSource(path));
 const text = Array.from({ length: 2500 }, (_, i) => String.fromCharCode(32 + ((i * i) % 89))).join("");
 
 test("every matrix gets importance of its inputs, 1 on average; every token has one expert of each mixture", async () => {
-  const { importance, seen, few, tokens } = await calibrate(model, [{ language: "und", text }]);
+  const { importance, moments, short, large, seen, few, tokens } = await calibrate(model, [{ language: "und", text }]);
   expect(tokens).toBe(1 + text.length);
   const matrices = [...expectedTensors(tinyConfig)].filter(([name]) => weightKind(name));
   expect([...importance.keys()].sort()).toEqual(matrices.map(([name]) => name).sort());
@@ -47,7 +47,19 @@ test("every matrix gets importance of its inputs, 1 on average; every token has 
     expect(values).toHaveLength(quantMatrix(name, shape).inner);
     expect(values.reduce((sum, v) => sum + v, 0) / values.length).toBeCloseTo(1, 1);
     expect(Math.min(...values)).toBeGreaterThan(0);
+    // Sums of squares are the moments' diagonal.
+    const own = moments.get(name);
+    if (!own) continue;
+    expect(own).toHaveLength(values.length ** 2);
+    const squares = Array.from(values, (_, k) => own[k * (values.length + 1)]!);
+    const mean = squares.reduce((a, b) => a + b) / squares.length;
+    for (const [k, square] of squares.entries())
+      expect(Math.abs(values[k]! - Math.max(0.01, square / mean))).toBeLessThan(1e-4);
   }
+  const compensable = matrices.map(([name]) => name).filter((name) => name !== "wte.weight");
+  expect([...moments.keys(), ...short].sort()).toEqual(compensable.sort());
+  expect([...moments.keys()].some((name) => name.includes("experts"))).toBe(true);
+  expect(large).toEqual([]);
   const experts = Array.from({ length: tinyConfig.experts }, (_, e) => `h.1.moe.experts.${e}`);
   expect([...seen.keys()]).toEqual(experts);
   expect(experts.reduce((sum, name) => sum + seen.get(name)!, 0)).toBe(tokens);
@@ -76,20 +88,26 @@ test("where each language's tokens went adds up to what each expert saw", async 
 });
 
 test("the first matrix's inputs are those of plain loops", async () => {
-  const { importance } = await calibrate(model, [{ language: "und", text: text.slice(0, 60) }]);
+  const some = text.slice(0, 200);
+  const { importance, moments } = await calibrate(model, [{ language: "und", text: some }]);
   const table = (name: string) => toFloats(Buffer.concat([...random.read(name)].map((p) => p.slice())), "f32");
   const [wte, wpe] = [table("wte.weight"), table("wpe.weight")];
   const { width, context, eos } = tinyConfig;
-  const squares = new Float64Array(width);
+  const products = new Float64Array(width * width);
   // Bytes are tokens 6 + byte; a sequence is as long as the context.
-  for (const [i, id] of [eos, ...Buffer.from(text.slice(0, 60)).map((byte) => 6 + byte)].entries()) {
+  for (const [i, id] of [eos, ...Buffer.from(some).map((byte) => 6 + byte)].entries()) {
     const x = Array.from({ length: width }, (_, c) => wte[id * width + c]! + wpe[(i % context) * width + c]!);
     const mean = x.reduce((a, b) => a + b, 0) / width;
     const variance = x.reduce((sum, v) => sum + (v - mean) ** 2, 0) / width;
-    for (const [c, v] of x.entries()) squares[c]! += (v - mean) ** 2 / (variance + tinyConfig.normEpsilon);
+    for (const [a, v] of x.entries())
+      for (const [b, w] of x.entries())
+        products[a * width + b]! += ((v - mean) * (w - mean)) / (variance + tinyConfig.normEpsilon);
   }
+  const name = "h.0.attn.c_attn.weight";
+  for (const [i, product] of products.entries()) expect(Math.abs(moments.get(name)![i]! - product)).toBeLessThan(1e-2);
+  const squares = Array.from({ length: width }, (_, c) => products[c * (width + 1)]!);
   const all = squares.reduce((a, b) => a + b, 0) / width;
-  const found = importance.get("h.0.attn.c_attn.weight")!;
+  const found = importance.get(name)!;
   for (const [c, square] of squares.entries()) expect(Math.abs(found[c]! / (square / all) - 1)).toBeLessThan(1e-4);
 });
 
