@@ -39,17 +39,29 @@ EXPORT void lola_free(void *p, uint64_t bytes) {
 /* Bytes between the beginning of a page and p. */
 static uint64_t in_page(uint64_t p) { return p % (uint64_t)sysconf(_SC_PAGESIZE); }
 
-/* Bytes of an open file from `offset` on; what is written to them stays in memory. Null where the system cannot map it, and
-   where the file ends before kernels stop reading. */
+/*
+ * Bytes of an open file from `offset` on; what is written to them stays in memory. Null where the system cannot map it, and
+ * where the file ends before kernels stop reading. They lie in memory as in the file, modulo a huge page: else the processor
+ * would look up each small page of a huge one.
+ */
 EXPORT void *lola_map(int32_t file, uint64_t offset, uint64_t bytes) {
   struct stat status;
   if (fstat(file, &status) || (uint64_t)status.st_size < offset + bytes + SLACK) return 0;
-  const uint64_t before = in_page(offset);
-  char *p = mmap(0, before + bytes + SLACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file, offset - before);
-  if (p == MAP_FAILED) return 0;
+  const uint64_t before = in_page(offset), page = (uint64_t)sysconf(_SC_PAGESIZE);
+  const uint64_t size = (before + bytes + SLACK + page - 1) / page * page, all = size + HUGE_PAGE;
+  char *room = mmap(0, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (room == MAP_FAILED) return 0;
+  const uint64_t skip = (offset - before - (uintptr_t)room) % HUGE_PAGE;
+  char *p = mmap(room + skip, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, file, offset - before);
+  if (p == MAP_FAILED) {
+    munmap(room, all);
+    return 0;
+  }
+  if (skip) munmap(room, skip);
+  munmap(p + size, HUGE_PAGE - skip);
 #ifdef MADV_HUGEPAGE
   /* Where the file system can, what is not in memory yet comes in huge pages. */
-  madvise(p, before + bytes + SLACK, MADV_HUGEPAGE);
+  madvise(p, size, MADV_HUGEPAGE);
 #endif
   return p + before;
 }

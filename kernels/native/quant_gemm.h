@@ -63,13 +63,14 @@ static void multiply_panels(const QuantGemm *q, const Block *block, const char *
                             float *c) {
   const size_t pitch = quant_panel_bytes(q->grouping, q->gemm.inner);
   const uint32_t heights = heights_of(block->rows);
+  const uint32_t most = block->rows == 1 ? MOST_PANELS : 1;
   /* A panel stays in the caches over all rows of the block. */
-  for (uint32_t p = 0; p < panels; p++)
+  for (uint32_t p = 0; p < panels; p += most)
     for (uint32_t i = 0; i < heights; i++) {
       const uint32_t row = panel_row(block->rows, heights, i), rows = panel_row(block->rows, heights, i + 1) - row;
       const Rounded a = rounded_of(q, w, block->row + row);
       float *to = c + (row * panels + p) * PANEL;
-      quant_panel(rows, q->grouping, matrix + p * pitch, q->gemm.inner, &a, to, panels * PANEL);
+      quant_panels(rows, q->grouping, matrix + p * pitch, min_u32(most, panels - p), q->gemm.inner, &a, to, panels * PANEL);
     }
 }
 

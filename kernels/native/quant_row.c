@@ -53,8 +53,7 @@ INLINE void quant_row_tile(const Step *step, uint32_t phase, uint32_t tile, cons
   const char *matrix = (const char *)step->bind[down ? DOWN_ROW_W : UP_ROW_W].data;
   matrix += expert * quant_matrix_bytes(g, p->inner, p->cols);
   float *sums = (float *)worker->own;
-  for (uint32_t i = first; i < last; i++)
-    quant_panel(1, g, matrix + i * pitch, p->inner, &a, sums + (i - first) * PANEL, PANEL);
+  quant_panels(1, g, matrix + first * pitch, last - first, p->inner, &a, sums, 0);
   row_finish(step, t, p->first + expert, first * PANEL, min_u32(p->cols, last * PANEL) - first * PANEL, sums, down);
 }
 
