@@ -16,8 +16,8 @@ export const topics: readonly Topic[] = [
   3    a model or data file is corrupt, of the wrong format or version
   4    no usable device, out of memory, device lost
   5    stopped early on purpose; the run can be resumed
-  130  stopped by SIGINT (Ctrl-C); what was written stays, lola train saves
-  143  stopped by SIGTERM; lola train: by SIGUSR1, too`,
+  130  stopped by SIGINT (Ctrl-C); what was written stays, training saves
+  143  stopped by SIGTERM; training: by SIGUSR1, too`,
   },
   {
     name: "configuration",
@@ -53,7 +53,7 @@ lola doctor lists all settings with their values and where each came from.`,
   },
   {
     name: "data",
-    summary: "what text to train on may look like",
+    summary: "what text and examples to train on may look like",
     text: `A text file holds documents separated by blank lines. A JSONL file holds one
 object a line, its language optional:
 
@@ -73,7 +73,25 @@ content: the same document is on the same side in every corpus. Nothing is
 learnt from those; they are what results are measured on.
 
 Languages are mixed by temperature: with --alpha A, of n bytes of text each gets
-the share n^A of the sum; with --cap BYTES, n counts for no more than that.`,
+the share n^A of the sum; with --cap BYTES, n counts for no more than that.
+
+lola finetune reads examples, from JSON (a list, or an object with one), JSONL,
+CSV, TSV, Parquet or text; each file holds one kind, told by its keys:
+
+  {"text": "..."}
+  {"prompt": "...", "completion": "..."}
+  {"instruction": "...", "input": "...", "output": "..."}
+  {"messages": [{"role": "user", "content": "..."}, ...]}
+  {"conversations": [{"from": "human", "value": "..."}, ...]}
+
+"lang" in any of them names its language. What stands around instructions and
+turns is a template, LOLA's Alpaca prompt or that of --template FILE:
+
+  name: mine
+  instructions:
+    plain: "Q: {instruction}\\nA:"
+    input: "{input}\\nQ: {instruction}\\nA:"
+  chat: {opening: "", system: "{system}\\n", turn: "Q: {user}\\nA:"}`,
   },
   {
     name: "json",
@@ -142,7 +160,20 @@ on the disk; best: its weights are the best so far), and end:
   validation   step, tokens, bits_per_byte, languages, load (by layer, expert)
   speed        step, tokens_per_second, joules where the machine tells
   save         step, best
-  end          as --json`,
+  end          as --json
+
+lola finetune --json: as lola train, and
+  end          also early: --patience ran out
+  method, file   how, and what came of it
+  before, best, last   null with nothing held out; else step, bits_per_byte,
+               languages (bits per byte by name)
+With --preview: previews, for each language, tokens, counted and pieces (text,
+counts). With --dry-run, and as start with --jsonl, then events as above:
+  run, model, device, config, step, steps, memory
+  parameters   total, trained
+  data         files (label, kind, examples), languages (train and validation:
+               examples, tokens, counted), longest, too_long, dropped
+  experts      null, or by layer: experts, shares, covered`,
   },
   {
     name: "streams",

@@ -45,12 +45,19 @@ const training = [
   ...["--vocabulary", "300", "--context", "8", "--batch", "2", "--tokens", "32"],
 ];
 
+/** The same for two rows of it. */
+const tuning = [
+  ...["finetune", join(root, "README.md"), "-m", model, "-q", "--device", "reference", "--too-long", "split"],
+  ...["--context", "8", "--batch", "1", "--tokens", "16", "--validation", "0", "--targets", "attention", "--rank", "1"],
+];
+
 /** A folder that is not there yet, for each run of a command that makes one. */
 let folders = 0;
 const newFolder = () => join(home, `contract-${folders++}`);
 const lineOf = (name: string) => {
   if (name === "export") return ["export", model, "-o", newFolder()];
-  return name === "train" ? [...training, "-o", newFolder()] : runs[name]!;
+  const makes = { train: training, finetune: tuning }[name];
+  return makes ? [...makes, "-o", newFolder()] : runs[name]!;
 };
 
 /** Only in need of the network, which tests of `src/checkpoint` stand in for. */

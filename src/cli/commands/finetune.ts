@@ -14,8 +14,11 @@ export const finetune = defineCommand({
     { line: "lola finetune alpaca.jsonl --preview 3", doc: "what would be learnt of three of them" },
     { line: "lola finetune texts/ -m lola-q4.lola -o run/ --rank 8", doc: "an adapter of a quantized model" },
     { line: "lola finetune swa.txt -o run/ --only-experts auto", doc: "just the experts that these texts use" },
+    {
+      line: "lola finetune mlg.txt -o run/ && lola generate --adapter run/ Azo",
+      doc: "a language, and what came of it",
+    },
     { line: "lola finetune --resume run/", doc: "go on where it stopped, as if it never had" },
-    { line: 'lola generate --adapter run/ "Habari"', doc: "what came of it" },
   ],
   args: [
     {
