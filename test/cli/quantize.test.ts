@@ -140,6 +140,10 @@ test("calibration changes codes, and names experts that saw too few tokens", asy
   const { calibration } = JSON.parse(ran.out);
   expect(calibration.tokens).toBeGreaterThan(5);
   expect(calibration.few).toContain("h.5.moe.experts.7");
+  // So few tokens say too little of how inputs go together.
+  expect(calibration.compensated).toBe(0);
+  expect(calibration.short).toContain("h.0.attn.c_attn.weight");
+  expect(calibration.large).toEqual([]);
   const [before, after] = ["plain.lola", "calibrated.lola"].map((name) => readFileSync(at(name)));
   expect(before!.equals(after!)).toBe(false);
   expect(await quantize("x.lola", "--calibrate", "udhr")).toMatchObject({ code: 2, out: "" });
