@@ -26,8 +26,8 @@ const purposes: Record<Method, string> = {
 };
 
 const lengths: Record<string, { hint: string; epochs: number }> = {
-  "1 time": { hint: "much data, a first look", epochs: 1 },
   "3 times": { hint: "usual", epochs: 3 },
+  "1 time": { hint: "much data, a first look", epochs: 1 },
   "10 times": { hint: "little data; ends when it gets no better", epochs: 10 },
 };
 

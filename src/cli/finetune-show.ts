@@ -1,4 +1,5 @@
 /** What `lola finetune` tells before the first step and after the last one. */
+import { targetGroups } from "../checkpoint/adapter.ts";
 import type { ExampleSummary } from "../data/examples.ts";
 import { kindName } from "../data/kinds.ts";
 import type { Preview } from "../data/preview.ts";
@@ -122,7 +123,9 @@ function methodLine({ method, shape: { adapter }, experts }: TuningConfig): stri
   if (adapter) {
     const { rank, alpha, dropout, targets } = adapter;
     const dropped = dropout > 0 ? `, dropout ${dropout}` : "";
-    return `lora: rank ${rank}, alpha ${alpha}${dropped}, on ${targets.join(", ")}${count === undefined ? "" : `; ${count} experts`}`;
+    const groups = Object.entries(targetGroups).filter(([, group]) => group.some((target) => targets.includes(target)));
+    const on = groups.map(([name]) => name).join(", ");
+    return `lora: rank ${rank}, alpha ${alpha}${dropped}, on ${on}${count === undefined ? "" : `; of ${count} experts`}`;
   }
   return method === "full" ? "full: all weights" : `experts: the weights of ${count} of them, all else frozen`;
 }
