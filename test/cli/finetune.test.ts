@@ -7,7 +7,7 @@ import { fileBytes } from "../../src/checkpoint/bytes.ts";
 import { tunedModel, writeModel, writeRows } from "../train/tiny-tuning.ts";
 import { commandLine, environment, home, lola, onTerminal } from "./lola.ts";
 
-const engine = ["-m", "tiny.lola", "--device", "cpu", "--threads", "1"];
+const engine = ["-m", "to-tune.lola", "--device", "cpu", "--threads", "1"];
 /** 40 steps, measured four times. */
 const short = ["--epochs", "2", "--batch", "1", "--context", "64", "--validate-every", "10"];
 
@@ -22,8 +22,8 @@ function writeAlpaca(path: string, count: number, asking = "Say the number"): vo
 }
 
 beforeAll(async () => {
-  await writeModel(join(home, "tiny.lola"), 3n, { ...tunedModel, context: 512 });
-  await writeModel(join(home, "other.lola"), 4n, { ...tunedModel, context: 512 });
+  await writeModel(join(home, "to-tune.lola"), 3n, { ...tunedModel, context: 512 });
+  await writeModel(join(home, "not-tuned.lola"), 4n, { ...tunedModel, context: 512 });
   writeAlpaca(join(home, "alpaca.json"), 500);
   writeRows(join(home, "rows.jsonl"), 120);
 });
@@ -89,8 +89,8 @@ describe("a run", () => {
   const whole = ["finetune", "rows.jsonl", ...engine, ...short];
 
   test("that is stopped goes on as the unbroken one", async () => {
-    expect(await lola([...whole, "-o", "whole", "-q"])).toMatchObject({ code: 0, err: "" });
-    const child = Bun.spawn(commandLine([...whole, "-o", "broken"]), {
+    expect(await lola([...whole, "-o", "tuned", "-q"])).toMatchObject({ code: 0, err: "" });
+    const child = Bun.spawn(commandLine([...whole, "-o", "tuned-broken"]), {
       ...{ stdin: "ignore", stdout: "pipe", stderr: "pipe", cwd: home, env: environment() },
     });
     let [err, sent] = ["", false];
@@ -101,30 +101,30 @@ describe("a run", () => {
       sent = true;
     }
     expect(await child.exited).toBe(130);
-    expect(err).toContain("to go on: lola finetune --resume broken\n");
-    const resumed = await lola(["finetune", "--resume", "broken", "--threads", "1", "--json"]);
+    expect(err).toContain("to go on: lola finetune --resume tuned-broken\n");
+    const resumed = await lola(["finetune", "--resume", "tuned-broken", "--threads", "1", "--json"]);
     expect(JSON.parse(resumed.out)).toMatchObject({ end: "done", method: "lora", before: { step: 0 } });
     for (const name of ["metrics.jsonl", "checkpoints/last.lola", "checkpoints/best.lola"])
-      expect(fileOf("broken", name).equals(fileOf("whole", name))).toBe(true);
+      expect(fileOf("tuned-broken", name).equals(fileOf("tuned", name))).toBe(true);
   });
 
   test("of piped examples can be resumed, and tells all that happens", async () => {
     const stdin = readFileSync(join(home, "rows.jsonl"), "utf8");
-    const ran = await lola(["finetune", "-", ...engine, ...short, "-o", "piped", "--jsonl", "-q"], { stdin });
+    const ran = await lola(["finetune", "-", ...engine, ...short, "-o", "tuned-piped", "--jsonl", "-q"], { stdin });
     expect(ran).toMatchObject({ code: 0, err: "" });
     const told = events(ran.out);
     expect(told[0]).toMatchObject({ event: "start", data: { files: [{ label: "stdin", kind: "completion" }] } });
     expect(told[1]).toMatchObject({ event: "validation", step: 0 });
     expect(told.at(-1)).toMatchObject({ event: "end", end: "done" });
-    expect(await lola(["finetune", "--resume", "piped", "-q"])).toMatchObject({ code: 0 });
+    expect(await lola(["finetune", "--resume", "tuned-piped", "-q"])).toMatchObject({ code: 0 });
   });
 
   test("--only-experts auto tells which, and leaves a model", async () => {
-    const ran = await lola([...whole, "-o", "experts", "--only-experts", "auto"]);
+    const ran = await lola([...whole, "-o", "tuned-experts", "--only-experts", "auto"]);
     expect(ran.code).toBe(0);
     expect(ran.err).toMatch(/\n +experts +of the tokens +which\nlayer 1 +[12] of 2 +\d+\.\d\d % +[01]/);
     expect(ran.err).toMatch(/\nmethod +experts: the weights of [12] of them, all else frozen\n/);
-    const used = await lola(["generate", "Say", "-m", "experts", "-n", "2", "--device", "cpu", "--json"]);
+    const used = await lola(["generate", "Say", "-m", "tuned-experts", "-n", "2", "--device", "cpu", "--json"]);
     expect(used.code).toBe(0);
     expect(JSON.parse(used.out).samples[0].ids).toHaveLength(2);
   });
@@ -163,10 +163,10 @@ describe("memory", () => {
 
 describe("misuse", () => {
   test.each([
-    [["rows.jsonl", "-m", "tiny.lola"], 2, "missing -o RUN, the folder to make"],
-    [["-m", "tiny.lola", "-o", "x"], 2, "missing the examples to learn from"],
+    [["rows.jsonl", "-m", "to-tune.lola"], 2, "missing -o RUN, the folder to make"],
+    [["-m", "to-tune.lola", "-o", "x"], 2, "missing the examples to learn from"],
     [["none.jsonl", ...engine, "-o", "x"], 2, "none.jsonl: no such file or folder"],
-    [["rows.jsonl", ...engine, "-o", "whole"], 2, "whole holds a training run already\ntry: lola finetune --resume"],
+    [["rows.jsonl", ...engine, "-o", "tuned"], 2, "tuned holds a training run already\ntry: lola finetune --resume"],
     [["rows.jsonl", ...engine, "-o", "x", "--targets", "atention"], 2, 'got "atention"\ntry: --targets attention'],
     [["rows.jsonl", ...engine, "-o", "x", "--method", "full", "--rank", "4"], 2, "--rank has no meaning"],
     [["rows.jsonl", ...engine, "-o", "x", "--method", "full", "--only-experts", "auto"], 2, "--method full trains all"],
@@ -182,11 +182,11 @@ describe("misuse", () => {
     [["rows.jsonl", ...engine, "-o", "x", "--context", "513"], 2, "the model has 512 positions"],
     [["alpaca.json", ...engine, "-o", "x", "--context", "64"], 3, "longer than the context of 64 tokens"],
     [["rows.jsonl", ...engine, "-o", "x", "--json", "--jsonl"], 2, "two forms of output"],
-    [["--resume", "whole", "-o", "x"], 2, "--resume goes on in its own folder"],
-    [["--resume", "whole", "--rank", "3"], 2, "--rank 3 contradicts the run's 16"],
-    [["--resume", "whole", "--targets", "all"], 2, "--targets is settled when a run begins"],
-    [["--resume", "whole", "-m", "other.lola"], 3, "whole adapts "],
-    [["--resume", "whole", "alpaca.json"], 3, ""],
+    [["--resume", "tuned", "-o", "x"], 2, "--resume goes on in its own folder"],
+    [["--resume", "tuned", "--rank", "3"], 2, "--rank 3 contradicts the run's 16"],
+    [["--resume", "tuned", "--targets", "all"], 2, "--targets is settled when a run begins"],
+    [["--resume", "tuned", "-m", "not-tuned.lola"], 3, "tuned adapts "],
+    [["--resume", "tuned", "alpaca.json"], 3, ""],
     [["--resume", "nowhere"], 2, "nowhere holds no training run"],
   ] as [string[], number, string][])("%j ends with %i", async (args, code, why) => {
     const ran = await lola(["finetune", ...args]);
@@ -196,11 +196,11 @@ describe("misuse", () => {
   });
 
   test("runs of lola train and of lola finetune are each resumed by their own", async () => {
-    const ran = await lola(["train", "--resume", "whole"]);
+    const ran = await lola(["train", "--resume", "tuned"]);
     expect(ran).toEqual({
       code: 2,
       out: "",
-      err: "lola: whole holds a run of lola finetune\ntry: lola finetune --resume whole\n",
+      err: "lola: tuned holds a run of lola finetune\ntry: lola finetune --resume tuned\n",
     });
   });
 });
@@ -208,7 +208,7 @@ describe("misuse", () => {
 describe("in a terminal", () => {
   test("it asks for what is missing and tells the command", async () => {
     const ran = await onTerminal(
-      ["finetune", "-m", "tiny.lola", "--device", "cpu", "--batch", "1", "--context", "64", "-o", "asked"],
+      ["finetune", "-m", "to-tune.lola", "--device", "cpu", "--batch", "1", "--context", "64", "-o", "tuned-asked"],
       [
         (shown) => (shown.includes("holds the examples?") ? "rows.jsonl\r" : undefined),
         (shown) => (shown.includes("to be adapted?") ? "\r" : undefined),
@@ -217,7 +217,7 @@ describe("in a terminal", () => {
     );
     expect(ran.code).toBe(0);
     expect(ran.shown).toContain("of memory or more");
-    expect(ran.shown.replace(/\s+/g, " ")).toContain("-o asked rows.jsonl --method lora --epochs 3");
+    expect(ran.shown.replace(/\s+/g, " ")).toContain("-o tuned-asked rows.jsonl --method lora --epochs 3");
     expect(ran.shown).toMatch(/\rstep \d+\/\d+ {2}\d+ % {2}loss \d/);
   });
 });
