@@ -35,7 +35,11 @@ export function openLola(source: ByteSource): LolaFile {
   try {
     const training = container.kind === checkpointKind;
     if (container.kind !== "model" && !training)
-      throw new DataError("header.kind", `${source.label} holds ${JSON.stringify(container.kind)}, not a model`);
+      throw new DataError(
+        "header.kind",
+        `${source.label} holds ${JSON.stringify(container.kind)}, not a model`,
+        container.kind === "adapter" ? `--adapter ${source.label}, with -m for its model` : undefined,
+      );
     const fields = ["config", "provenance", "tokenizer", ...(training ? ["training"] : [])];
     const meta = asMap(container.meta, "meta", fields, container.optional);
     const config = validateConfig(meta.config);

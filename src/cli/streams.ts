@@ -71,7 +71,9 @@ export class Notes {
 
   /** News that only somebody watching wants: silent in pipes and with --quiet. */
   tell(text: string): void {
-    if (this.terminal && !this.quiet) this.#write(`${this.style.dim(text)}\n`);
+    if (!this.terminal || this.quiet) return;
+    if (this.#shown > 0) this.progress("");
+    this.#write(`${this.style.dim(text)}\n`);
   }
 
   /** How far work of hours is: a line that stays, in pipes too; silent with --quiet. */

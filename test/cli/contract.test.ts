@@ -9,6 +9,7 @@ import { commandList } from "../../src/cli/markdown.ts";
 import { plain } from "../../src/cli/style.ts";
 import { type Command, flagsOf, longName, takesValue } from "../../src/cli/table.ts";
 import { topics } from "../../src/cli/topics.ts";
+import { savedAdapter } from "./adapter.ts";
 import { commandLine, environment, home, lola, root } from "./lola.ts";
 
 const model = join(root, "../shared/fixtures/tiny-lola");
@@ -20,6 +21,10 @@ const runs: Record<string, string[]> = {
   quantize: [
     ...["quantize", model, "-o", join(home, "contract-q8.lola"), "--force", "--device", "reference"],
     ...["--eval", "udhr:eng", "--eval-bytes", "30"],
+  ],
+  merge: [
+    ...["merge", "--adapter", await savedAdapter("contract-adapter.lola"), "--device", "reference"],
+    ...["-o", join(home, "contract-merged.lola"), "--force"],
   ],
   models: ["models", "list"],
   tokenizer: ["tokenizer", "encode", "-m", model, "All human beings"],
@@ -150,6 +155,8 @@ test("commands with missing choices do not ask without a terminal: exit 2 at onc
     ["export"],
     ["models", "rm"],
     ["generate"],
+    ["merge"],
+    ["chat"],
     ["completion"],
     ["tokenizer"],
     ["quantize"],
