@@ -45,7 +45,7 @@ export const chat = defineCommand({
   },
   notes: [
     "In a terminal, /help lists the commands, Ctrl-C stops an answer, and twice at an empty line it leaves. In a pipe each line is a turn, and its answer is written before the next line is read; an empty line parts answers. What the model said before stays in its cache.",
-    "Where the context is full, the oldest turns are forgotten, and that is told. FILE is YAML or JSON, its strings around the parts of a turn: {name: mine, chat: {opening: "", system: "{system}\\n", turn: "Q: {user}\\nA:"}}",
+    "Where the context is full, the oldest turns are forgotten, and that is told. FILE is YAML or JSON with a name and, under chat, three strings: opening, system (with {system} in it) and turn (with {user}).",
   ],
   async run(context): Promise<undefined> {
     const { flags, notes } = context;
