@@ -12,7 +12,7 @@ export const merge = defineCommand({
   examples: [
     { line: "lola merge --adapter run/ -o swahili.lola", doc: "what lola finetune made, and the model that it is for" },
     {
-      line: "lola merge -m base.lola --adapter law.lola --adapter tone.lola:0.5 -o both.lola",
+      line: "lola merge --adapter law.lola --adapter tone.lola:0.5 -o both.lola",
       doc: "two adapters, half of the second",
     },
   ],
