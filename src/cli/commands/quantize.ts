@@ -15,6 +15,10 @@ export const quantize = defineCommand({
       doc: "what fits, if no language loses more than 2 %",
     },
     {
+      line: "lola quantize model.lola --type q4 --calibrate texts/ -o small.lola",
+      doc: "4 bits at about half the loss, by texts in the model's languages",
+    },
+    {
       line: "lola quantize model.lola --experts q4 --eval texts/ -o small.lola",
       doc: "experts in 4 bits, measured on texts of your own",
     },
