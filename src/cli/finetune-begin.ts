@@ -1,5 +1,4 @@
 /** Where `lola finetune` begins: flags, data and model → settings and examples; of a new run, or of one that goes on. */
-import { copyFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { places } from "../base/paths.ts";
 import { modelPath } from "../checkpoint/models.ts";
@@ -26,6 +25,7 @@ import {
   rowTokens,
   validationShare,
 } from "./finetune-settings.ts";
+import { type KeptStdin, keptPaths, keptStdin } from "./kept-stdin.ts";
 import { openNamed } from "./model.ts";
 import type { Notes } from "./streams.ts";
 import { grouped } from "./style.ts";
@@ -37,8 +37,8 @@ export interface Read {
   template: Template;
   /** Absolute. */
   paths: string[];
-  /** Where stdin was kept, and where in the folder of the run it belongs. */
-  stdin: { from: string; to: string } | undefined;
+  /** To be put into the folder of the run. */
+  stdin: KeptStdin | undefined;
 }
 
 /** All that a run needs but a device. */
@@ -50,8 +50,8 @@ export interface Beginning {
   step: number;
   /** Where only some experts are trained, how they were found. */
   experts: RoutedExperts[] | undefined;
-  /** Puts stdin into the run's folder, so that it can be resumed. */
-  keepStdin(): void;
+  /** To be put into the folder of the run. */
+  stdin: KeptStdin | undefined;
 }
 
 /** Reads the examples of a new run. @throws LolaError, DataError */
@@ -67,9 +67,8 @@ export async function readData(
   const { trainOnPrompt, tooLong = "error", context = model.config.context } = flags;
   const settings = { template, trainOnPrompt, tooLong, context, validation: validationShare(flags) };
   const data = await readExamples(sources, model, settings, notes);
-  const piped = sources.find((source) => source.label === "stdin");
-  const stdin = piped && { from: piped.path, to: resolve(keptStdin(folder ?? "", piped)) };
-  return { data, template, paths: paths.map((path) => (path === "-" && stdin ? stdin.to : resolve(path))), stdin };
+  const stdin = keptStdin(sources, folder);
+  return { data, template, paths: keptPaths(paths, stdin), stdin };
 }
 
 /** A new run. @throws LolaError, DataError */
@@ -104,10 +103,7 @@ export async function beginning(
   const most = tooLong > 0 ? time : longest.tokens;
   return {
     ...fitted(resolveTuning(flags, basis), model, flags, limit, most),
-    ...{ data, step: 0, experts },
-    keepStdin() {
-      if (stdin) copyFileSync(stdin.from, stdin.to);
-    },
+    ...{ data, step: 0, experts, stdin },
   };
 }
 
@@ -132,7 +128,7 @@ export async function resumption(
     const settings = { template: config.template, trainOnPrompt, tooLong, validation, context: config.shape.time };
     const sources = await dataFiles(paths.length > 0 ? paths : config.data.paths);
     const data = await readExamples(sources, model, settings, notes);
-    return { config, data, memory: memoryOf(config, model), step, experts: undefined, keepStdin: () => {} };
+    return { config, data, memory: memoryOf(config, model), step, experts: undefined, stdin: undefined };
   } catch (error) {
     model.close();
     throw error;
@@ -189,10 +185,4 @@ async function chosenExperts(
 /** A path holds wherever a resume is started; the name of a stored model is the same everywhere. */
 function located(model: string): string {
   return modelPath(model) === model ? resolve(model) : model;
-}
-
-/** Where a run keeps what came on stdin. */
-function keptStdin(folder: string, { format, compression }: Source<ExampleFormat>): string {
-  const ending = compression === undefined ? "" : { gzip: ".gz", zstd: ".zst" }[compression];
-  return join(folder, `stdin.${format === "text" ? "txt" : format}${ending}`);
 }

@@ -20,6 +20,7 @@ import { type Beginning, beginning, readData, resumption } from "./finetune-begi
 import { type FinetuneContext, finetuneFlags } from "./finetune-flags.ts";
 import { checkFlags } from "./finetune-settings.ts";
 import { type Measured, type Plan, showPlan, type Tuned } from "./finetune-show.ts";
+import { keepStdin } from "./kept-stdin.ts";
 import { openNamed } from "./model.ts";
 import { toJson } from "./streams.ts";
 import { engineOf } from "./train.ts";
@@ -103,7 +104,7 @@ async function carryOut(
     ? TuningRun.create(device, folder, config, data)
     : TuningRun.resume(device, folder, data));
   try {
-    begin.keepStdin();
+    keepStdin(begin.stdin);
     const progress = new Progress(notes, run.steps);
     const report = new ReportWriter(folder, config, plan.languages);
     let loss: number | null = null;

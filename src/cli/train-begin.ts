@@ -1,15 +1,15 @@
 /** Where `lola train` begins: flags, data and model → settings and tokens; of a new run, or of one that goes on. */
-import { copyFileSync, readdirSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { readdirSync } from "node:fs";
+import { basename } from "node:path";
 import { LolaError } from "../base/errors.ts";
 import { isQuantType } from "../base/quant.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
-import type { Source } from "../data/sources.ts";
 import type { Device } from "../device/device.ts";
 import { openSource } from "../model/open.ts";
 import type { RunConfig } from "../train/config.ts";
 import { isRun, runFiles } from "../train/folder.ts";
 import { type RunData, readRun } from "../train/run.ts";
+import { type KeptStdin, keptPaths, keptStdin } from "./kept-stdin.ts";
 import type { Notes } from "./streams.ts";
 import { chooseTokenizer, dataFiles, dataTokens } from "./train-data.ts";
 import type { TrainFlags } from "./train-flags.ts";
@@ -25,8 +25,8 @@ export interface Beginning {
   step: number;
   /** Weights to begin with. */
   model: ModelSource | undefined;
-  /** stdin, as it was kept: to be put into the folder of the run. */
-  stdin: string | undefined;
+  /** To be put into the folder of the run. */
+  stdin: KeptStdin | undefined;
 }
 
 /**
@@ -45,20 +45,19 @@ export async function beginning(
   const model = flags.model === undefined ? undefined : trainable(flags.model);
   const sources = await dataFiles(paths);
   const tokenizer = await chooseTokenizer(flags, sources, model, notes);
-  const stdin = sources.find((source) => source.label === "stdin");
-  const kept = paths.map((path) => resolve(path === "-" && stdin ? keptStdin(folder ?? "", stdin) : path));
+  const stdin = keptStdin(sources, folder);
   const basis = {
     tokenizer,
     model: model?.config,
     device: { kind: info.kind, name: info.name, software: info.software, precision: flags.precision },
-    paths: kept,
+    paths: keptPaths(paths, stdin),
   };
   // The size of the data is known only when it is in tokens, and only the length of the run depends on it.
   const { eos } = resolveSettings(flags, { ...basis, languages: 1, tokens: 1 }).model;
   const languages = await dataTokens(sources, tokenizer, eos, flags.validation, notes);
   const tokens = languages.reduce((sum, { train }) => sum + train.ids.length, 0);
   const config = resolveSettings(flags, { ...basis, languages: languages.length, tokens });
-  return { folder, config, data: { tokenizer, languages }, step: 0, model, stdin: stdin?.path };
+  return { folder, config, data: { tokenizer, languages }, step: 0, model, stdin };
 }
 
 /**
@@ -91,17 +90,6 @@ function trainable(name: string): ModelSource {
     `${name} is quantized (${quantized.name} is ${quantized.type}): steps smaller than its grid would be lost`,
     "train from the model that it was made from",
   );
-}
-
-/** Where a run keeps what came on stdin. */
-function keptStdin(folder: string, { format }: Source): string {
-  return join(folder, format === "jsonl" ? "stdin.jsonl" : "stdin.txt");
-}
-
-/** Puts stdin into the run's folder, so that it can be resumed. */
-export function keepStdin({ config, folder = "", stdin }: Beginning): void {
-  const target = config.data.paths.find((path) => path.startsWith(resolve(folder, "stdin.")));
-  if (stdin !== undefined && target !== undefined) copyFileSync(stdin, target);
 }
 
 /**

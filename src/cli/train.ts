@@ -10,9 +10,10 @@ import { ReportWriter } from "../train/report.ts";
 import { readRun, TrainingRun } from "../train/run.ts";
 import { quoted } from "./ask.ts";
 import type { Context } from "./context.ts";
+import { keepStdin } from "./kept-stdin.ts";
 import { toJson } from "./streams.ts";
 import type { Chosen } from "./train-ask.ts";
-import { type Beginning, beginning, checkFolder, keepStdin, resumption } from "./train-begin.ts";
+import { type Beginning, beginning, checkFolder, resumption } from "./train-begin.ts";
 import { languageShares } from "./train-data.ts";
 import { type TrainFlags, trainFlags } from "./train-flags.ts";
 import { availableMemory, refuseTooLarge } from "./train-memory.ts";
@@ -108,7 +109,7 @@ async function carryOut(
       ? await TrainingRun.create(device, folder, config, data, model)
       : await TrainingRun.resume(device, folder, data);
   try {
-    keepStdin(begin);
+    keepStdin(begin.stdin);
     model?.close();
     const progress = new Progress(notes, run.steps);
     const report = new ReportWriter(folder, config, plan.languages);

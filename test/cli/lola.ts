@@ -12,8 +12,8 @@ export interface Ran {
 }
 
 export interface RunOptions {
-  /** Text piped in; without it stdin is /dev/null. */
-  stdin?: string;
+  /** Piped in; without it stdin is /dev/null. */
+  stdin?: string | Uint8Array<ArrayBuffer>;
   env?: Record<string, string>;
   cwd?: string;
 }

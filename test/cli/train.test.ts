@@ -120,6 +120,20 @@ describe("a run in a pipe", () => {
     expect(told.at(-1)).toMatchObject({ end: "done", tokens: 128 });
     expect(await lola(["train", "--resume", "piped", "-q"])).toMatchObject({ code: 0 });
   });
+
+  test.each(["gzip", "zstd"] as const)(
+    "compressed text on stdin (%s) is the text, now and after a resume",
+    async (name) => {
+      const text = readFileSync(join(corpus, "swa.txt"));
+      const stdin = new Uint8Array(name === "gzip" ? Bun.gzipSync(text) : Bun.zstdCompressSync(text));
+      const begun = await lola(["train", "-", "-o", name, ...tiny, ...steps(2, 2), "--jsonl", "-q"], { stdin });
+      expect(begun).toMatchObject({ code: 0, err: "" });
+      expect(fileOf(name, `stdin.txt.${name === "gzip" ? "gz" : "zst"}`).equals(stdin)).toBe(true);
+      const { languages } = events(begun.out)[0];
+      const resumed = await lola(["train", "--resume", name, "--dry-run", "--json"]);
+      expect(JSON.parse(resumed.out).languages).toEqual(languages);
+    },
+  );
 });
 
 test("--dry-run tells what it would take and makes nothing", async () => {
