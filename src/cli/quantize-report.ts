@@ -1,7 +1,6 @@
 /** The page that `lola quantize --report` writes: sizes, a pair of bars for each language, routing; it needs nothing else. */
 import { saveFile } from "../base/atomic.ts";
-import { escapeHtml } from "../train/charts.ts";
-import { script, styles } from "../train/report-style.ts";
+import { escapeHtml, factList, page } from "../base/page.ts";
 import type { Measured } from "./quantize-measure.ts";
 import { kindRows, type Quantized, signed } from "./quantize-show.ts";
 import { bytes, grouped, percent } from "./style.ts";
@@ -18,21 +17,11 @@ export async function saveReport(path: string, result: Quantized): Promise<void>
 
 /** The whole page. */
 export function renderReport(result: Quantized): string {
-  const title = `lola quantize: ${escapeHtml(result.path)}`;
-  return `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${title}</title>
-<style>${styles}${ownStyles}</style>
-<h1>${title}</h1>
-${summary(result)}
+  const body = `${summary(result)}
 <h2>Weights</h2>
 ${kindTable(result)}
-${result.measured ? languageTable(result.measured) + routingTable(result.measured) : "<p>What it cost was not measured.</p>"}
-<script>${script}</script>
-</html>
-`;
+${result.measured ? languageTable(result.measured) + routingTable(result.measured) : "<p>What it cost was not measured.</p>"}`;
+  return page(`lola quantize: ${result.path}`, body, { styles: ownStyles });
 }
 
 function summary({ model, identity, fileBytes, before, after, measured, device }: Quantized): string {
@@ -44,7 +33,7 @@ function summary({ model, identity, fileBytes, before, after, measured, device }
     ...(measured ? measuredFacts(measured) : []),
     ["device", `${device.kind}: ${device.name}`],
   ];
-  return `<dl>${facts.map(([k, v]) => `<div><dt>${k}</dt><dd>${escapeHtml(v)}</dd></div>`).join("")}</dl>`;
+  return factList(facts);
 }
 
 function measuredFacts({ text, bytes: size, languages, meanChange, worst, sameBest }: Measured): [string, string][] {

@@ -1,7 +1,5 @@
 /** Charts as SVG text: lines over steps, a heat map. Colours hold in print, on dark screens and for colour-blind eyes. */
-
-/** Okabe & Ito's palette, without the yellow that vanishes on white. */
-const palette = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"];
+import { escapeHtml, palette } from "../base/page.ts";
 
 /** Lines that colour tells apart. */
 export const mostLines = palette.length;
@@ -19,8 +17,6 @@ const height = 230;
 const box = { left: 58, right: 28, top: 10, bottom: 30 };
 /** Points of one line that a reader can tell apart. */
 const mostPoints = 500;
-
-export const escapeHtml = (text: string) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 
 /** Few figures, no more than are needed: 0.00312, 14.2, 1,500, 2.4e9. */
 export function short(value: number): string {

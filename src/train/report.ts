@@ -1,14 +1,14 @@
 /** `report.html`: the curves, languages and experts of a run on one page that needs nothing else. */
 import { existsSync, readFileSync } from "node:fs";
 import { saveFile } from "../base/atomic.ts";
+import { escapeHtml, factList, page } from "../base/page.ts";
 import { moeLayers } from "../checkpoint/config.ts";
 import type { LanguageShare } from "../data/sampling.ts";
 import { parameterCounts } from "../model/presets.ts";
-import { escapeHtml, heatMap, lineChart, mostLines, type Series, short, smoothed } from "./charts.ts";
+import { heatMap, lineChart, mostLines, type Series, short, smoothed } from "./charts.ts";
 import type { RunSettings } from "./config.ts";
 import type { SpeedEvent, StepEvent, TrainingEvent, ValidationEvent } from "./events.ts";
 import { runFiles } from "./folder.ts";
-import { script, styles } from "./report-style.ts";
 
 /** What a report is made of. */
 export interface ReportData {
@@ -68,24 +68,15 @@ export function renderReport({ name, config, events, shares }: ReportData): stri
   const steps = events.filter((e): e is StepEvent => e.event === "step");
   const validations = events.filter((e): e is ValidationEvent => e.event === "validation");
   const speeds = events.filter((e): e is SpeedEvent => e.event === "speed");
-  const title = `lola ${"method" in config ? "finetune" : "train"}: ${escapeHtml(name)}`;
-  return `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${title}</title>
-<style>${styles}</style>
-<h1>${title}</h1>
-${summary(config, steps, validations, speeds)}
+  const title = `lola ${"method" in config ? "finetune" : "train"}: ${name}`;
+  const body = `${summary(config, steps, validations, speeds)}
 <h2>Curves</h2>
 <div class="charts">${curves(config, steps, validations, speeds).join("\n")}</div>
 ${experts(config, steps, validations)}
 ${languages(validations, shares)}
 <h2>Settings</h2>
-<details><summary>config.json</summary><pre>${escapeHtml(JSON.stringify(config, undefined, 2))}</pre></details>
-<script>${script}</script>
-</html>
-`;
+<details><summary>config.json</summary><pre>${escapeHtml(JSON.stringify(config, undefined, 2))}</pre></details>`;
+  return page(title, body);
 }
 
 function summary(
@@ -116,7 +107,7 @@ function summary(
     ["device", `${device.kind}: ${device.name}; lola ${version}`],
     ...(joules > 0 ? [["energy of the processor", `${short(joules / 3.6e6)} kWh`] as [string, string]] : []),
   ];
-  return `<dl>${facts.map(([k, v]) => `<div><dt>${k}</dt><dd>${escapeHtml(v)}</dd></div>`).join("")}</dl>`;
+  return factList(facts);
 }
 
 function curves(
