@@ -46,8 +46,11 @@ const packages: Record<string, readonly string[]> = {
   cac: ["src/cli"],
   "@clack/prompts": ["src/cli"],
   hyparquet: ["src/data"],
+  "ml-hclust": ["src/routing"],
+  "ml-pca": ["src/routing"],
   msgpackr: ["src/checkpoint"],
   papaparse: ["src/data"],
+  "umap-js": ["src/routing"],
   "zstd-napi": ["src/checkpoint"],
 };
 
