@@ -30,8 +30,14 @@ static uint32_t embed_tiles(const Step *step, uint32_t phase, const Worker *work
 }
 
 INLINE void copy_row(float *to, const void *table, size_t row, uint32_t width, int add, const uint32_t type) {
-  for (uint32_t c = 0; c < width; c++) {
-    const float value = load_weight(table, row * width + c, type);
+  const size_t at = row * width;
+  uint32_t c = 0;
+  for (; c + VW <= width; c += VW) {
+    const vf values = load_weights(table, at + c, type);
+    store(to + c, add ? load(to + c) + values : values);
+  }
+  for (; c < width; c++) {
+    const float value = load_weight(table, at + c, type);
     to[c] = add ? to[c] + value : value;
   }
 }
