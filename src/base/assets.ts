@@ -35,3 +35,6 @@ export const modelLabel: string | undefined = modelPath?.replace(/^.*[\\/]|\.lol
 
 /** The Universal Declaration of Human Rights in many languages, `weights/declaration.jsonl.zst`. */
 export const declarationPath: string | undefined = ifThere(join(root, "weights/declaration.jsonl.zst"));
+
+/** What is known of languages, `weights/languages.jsonl.zst`. */
+export const languagesPath: string | undefined = ifThere(join(root, "weights/languages.jsonl.zst"));

@@ -1,7 +1,7 @@
 /** The files that ship inside the binary: the same calls work there and in a checkout. */
 import { chmodSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { dawnPath, declarationPath, modelLabel, modelPath, nativePath } from "./assets.ts";
+import { dawnPath, declarationPath, languagesPath, modelLabel, modelPath, nativePath } from "./assets.ts";
 import { LolaError } from "./errors.ts";
 import { places } from "./paths.ts";
 
@@ -24,6 +24,11 @@ export function embeddedModel(): { bytes: Uint8Array; label: string } | undefine
 /** Path of the built-in held-out text, JSONL in zstd; undefined where none was embedded. */
 export function embeddedDeclaration(): string | undefined {
   return declarationPath;
+}
+
+/** Path of the table of languages, JSONL in zstd; undefined where none was embedded. */
+export function embeddedLanguages(): string | undefined {
+  return languagesPath;
 }
 
 /**

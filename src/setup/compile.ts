@@ -1,4 +1,4 @@
-/** Compiles `src/main.ts` into one executable with everything inside: Dawn, zstd, CPU kernels, WGSL, the default model, held-out text. */
+/** Compiles `src/main.ts` into one executable with everything inside: Dawn, zstd, CPU kernels, WGSL, the default model, held-out text, languages. */
 
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -39,6 +39,7 @@ const embedAssets: BunPlugin = {
         embed("dawnPath", dawnLibrary()),
         embed("modelPath", assets.modelPath),
         embed("declarationPath", assets.declarationPath),
+        embed("languagesPath", assets.languagesPath),
         `export const modelLabel = ${JSON.stringify(assets.modelLabel)};`,
       ].join("\n"),
     }));
