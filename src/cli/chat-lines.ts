@@ -5,8 +5,16 @@ import { LolaError } from "../base/errors.ts";
 
 /** Lines, one after the other; undefined when there are no more. */
 export interface Lines {
-  next(): Promise<string | undefined>;
+  /** @param further whether it belongs to the line before */
+  next(further?: boolean): Promise<string | undefined>;
   close(): void;
+}
+
+/** A turn: a line, with those that follow as long as they end with a backslash. */
+export async function nextTurn(lines: Lines): Promise<string | undefined> {
+  let turn = await lines.next();
+  while (turn?.endsWith("\\")) turn = `${turn.slice(0, -1)}\n${(await lines.next(true)) ?? ""}`;
+  return turn;
 }
 
 /** Lines of stdin. @throws LolaError "usage" for what is not UTF-8 */
@@ -87,15 +95,17 @@ export function typedLines(prompt: string, tell: (text: string) => void, interru
     process.stderr.off("resize", resized);
   });
   return {
-    next() {
+    next(further = false) {
+      const shown = further ? ".".padEnd(prompt.length) : prompt;
       const line = ahead.shift();
       if (line !== undefined) {
-        process.stderr.write(`${prompt}${line}\n`);
+        process.stderr.write(`${shown}${line}\n`);
         return Promise.resolve(line);
       }
       if (ended) return Promise.resolve(undefined);
       return new Promise((give) => {
         asked = give;
+        input.setPrompt(shown);
         input.prompt(true);
       });
     },

@@ -6,16 +6,28 @@ import { nearest } from "../base/nearest.ts";
 import type { AdapterShare } from "../checkpoint/adapter-file.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import { alpaca, parseTemplate, readTemplate, type Template } from "../data/template.ts";
-import type { Answer, Conversation } from "../generate/conversation.ts";
+import { type Answer, Conversation } from "../generate/conversation.ts";
+import { tokenizerOf } from "../model/open.ts";
 import type { Sampling } from "../model/session.ts";
-import { pipedLines, typedLines } from "./chat-lines.ts";
+import { type adapterFlag, openAdapted } from "./adapters.ts";
+import { nextTurn, pipedLines, typedLines } from "./chat-lines.ts";
 import type { Context } from "./context.ts";
+import type { engineFlags, modelFlag, sessionFlags } from "./flags.ts";
+import { loadOn } from "./model.ts";
+import type { offloadFlags } from "./offload.ts";
 import { toJson } from "./streams.ts";
+import type { Values } from "./table.ts";
 
-export interface ChatFlags {
+export type ChatFlags = Values<
+  typeof modelFlag & typeof adapterFlag & typeof engineFlags & typeof sessionFlags & typeof offloadFlags
+> & {
   maxTokens: number;
   jsonl: boolean;
-}
+  /** What the conversation stands under. */
+  system?: string | undefined;
+  /** As asked for. */
+  template?: string | undefined;
+};
 
 const commands = {
   "/help": "these commands",
@@ -26,15 +38,35 @@ const commands = {
 const commandNames = Object.keys(commands).map((name) => name.split(" ")[0]!);
 
 /**
+ * A conversation with the model and adapters that the flags name.
+ * @param first turn, before those that are read
+ * @throws LolaError, DataError
+ */
+export async function converse(context: Context<ChatFlags>, sampling: Sampling, first?: string): Promise<void> {
+  const { flags, notes } = context;
+  const { source, adapters, close } = await openAdapted(flags.model, flags.adapter, notes);
+  try {
+    const template = templateOf(flags.template, source, adapters);
+    const { model, options, why } = await loadOn(source, tokenizerOf(source), flags, notes, adapters);
+    try {
+      const conversation = new Conversation(model.session(options), model.tokenizer, template, flags.system);
+      notes.tell(sampling.temperature > 0 ? `${why}; seed ${sampling.seed}` : why);
+      notes.tell(`${source.label} by the template ${template.name}; /help lists commands`);
+      await talk(context, conversation, sampling, first);
+    } finally {
+      model.device.close();
+    }
+  } finally {
+    close();
+  }
+}
+
+/**
  * How conversations are written: as asked, as the adapters were trained, or as the model was.
  * @param asked `alpaca`, or a file
  * @throws LolaError "usage" where nothing tells
  */
-export function templateOf(
-  asked: string | undefined,
-  source: ModelSource,
-  adapters: readonly AdapterShare[],
-): Template {
+function templateOf(asked: string | undefined, source: ModelSource, adapters: readonly AdapterShare[]): Template {
   if (asked !== undefined) return asked === alpaca.name ? alpaca : readTemplate(asked);
   const kept = [...adapters.map(({ adapter }) => adapter), source].find(({ template }) => template !== undefined);
   if (kept) return parseTemplate(kept.template, kept.label);
@@ -46,7 +78,12 @@ export function templateOf(
 }
 
 /** Talks until there are no more turns. @throws LolaError "usage" where there was none, and in a pipe for one that cannot be answered */
-export async function talk(context: Context<ChatFlags>, conversation: Conversation, sampling: Sampling): Promise<void> {
+async function talk(
+  context: Context<ChatFlags>,
+  conversation: Conversation,
+  sampling: Sampling,
+  first: string | undefined,
+): Promise<void> {
   const { notes, interactive } = context;
   const stopped = context.cancellation();
   const answering: { controller: AbortController | undefined } = { controller: undefined };
@@ -61,8 +98,8 @@ export async function talk(context: Context<ChatFlags>, conversation: Conversati
   const saved = new Set<string>();
   let answers = 0;
   try {
-    for (let line = await lines.next(); line !== undefined; line = await lines.next()) {
-      const text = line.trim();
+    for (let turn = first ?? (await nextTurn(lines)); turn !== undefined; turn = await nextTurn(lines)) {
+      const text = turn.trim();
       if (text === "/exit") break;
       if (text === "") continue;
       try {

@@ -56,6 +56,24 @@ describe("in a pipe", () => {
     expect((await lola(talk, { stdin: "/rest\n" })).err).toContain("try: /reset");
   });
 
+  test("a line that ends with a backslash goes on in the next", async () => {
+    const stdin = "one\\\ntwo \\\n\nthree\\";
+    const ran = await lola([...talk, "-n", "2", "--jsonl"], { stdin });
+    expect(lines(ran.out).map(({ user }) => user)).toEqual(["one\ntwo", "three"]);
+  });
+
+  test("lola generate --chat is the same conversation, begun with the prompt; what texts alone have is refused", async () => {
+    const chat = ["-m", folder, "--adapter", await savedAdapter("said.lola", {}, { of: folder }), ...engine, "-n", "8"];
+    const talked = await lola(["chat", ...chat], { stdin: "All human\nbeings\n" });
+    expect(talked).toMatchObject({ code: 0, err: "" });
+    expect(await lola(["generate", "--chat", ...chat, "All", "human"], { stdin: "beings\n" })).toEqual(talked);
+    for (const flag of ["--echo", "--json", "--no-stream"]) {
+      const refused = await lola(["generate", "--chat", flag, ...chat], { stdin: "one\n" });
+      expect(refused).toMatchObject({ code: 2, out: "" });
+      expect(refused.err).toStartWith(`lola: ${flag} has no place in a conversation`);
+    }
+  });
+
   test("a full context forgets, and that is told", async () => {
     const stdin = "Everyone has the right to life, liberty and security of person.\n".repeat(3);
     const ran = await lola([...talk, "-n", "10", "--ctx", "60", "--jsonl"], { stdin });

@@ -1,7 +1,6 @@
 /** `lola chat`: a conversation. */
-import { adapterFlag, openAdapted } from "../adapters.ts";
+import { adapterFlag } from "../adapters.ts";
 import { engineFlags, modelFlag, sessionFlags } from "../flags.ts";
-import { loadOn } from "../model.ts";
 import { offloadFlags } from "../offload.ts";
 import { samplingFlags, samplingOf } from "../sampling.ts";
 import { defineCommand } from "../table.ts";
@@ -44,30 +43,13 @@ export const chat = defineCommand({
     ...offloadFlags,
   },
   notes: [
-    "In a terminal, /help lists the commands, Ctrl-C stops an answer, and twice at an empty line it leaves. In a pipe each line is a turn, and its answer is written before the next line is read; an empty line parts answers. What the model said before stays in its cache.",
+    "In a terminal, /help lists the commands, Ctrl-C stops an answer, and twice at an empty line it leaves. A line that ends with \\ goes on in the next. In a pipe each line is a turn, and its answer is written before the next line is read; an empty line parts answers. What the model said before stays in its cache.",
     "Where the context is full, the oldest turns are forgotten, and that is told. FILE is YAML or JSON with a name and, under chat, three strings: opening, system (with {system} in it) and turn (with {user}).",
   ],
   async run(context): Promise<undefined> {
-    const { flags, notes } = context;
     const sampling = samplingOf(context);
-    const { talk, templateOf } = await import("../chat.ts");
-    const { source, adapters, close } = await openAdapted(flags.model, flags.adapter, notes);
-    try {
-      const template = templateOf(flags.template, source, adapters);
-      const { tokenizerOf } = await import("../../model/open.ts");
-      const { Conversation } = await import("../../generate/conversation.ts");
-      const { model, options, why } = await loadOn(source, tokenizerOf(source), flags, notes, adapters);
-      try {
-        const conversation = new Conversation(model.session(options), model.tokenizer, template, flags.system);
-        notes.tell(sampling.temperature > 0 ? `${why}; seed ${sampling.seed}` : why);
-        notes.tell(`${source.label} by the template ${template.name}; /help lists commands`);
-        await talk(context, conversation, sampling);
-      } finally {
-        model.device.close();
-      }
-    } finally {
-      close();
-    }
+    const { converse } = await import("../chat.ts");
+    await converse(context, sampling);
     return undefined;
   },
 });

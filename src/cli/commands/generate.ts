@@ -1,13 +1,25 @@
 /** `lola generate`: continues a text. */
 import { LolaError } from "../../base/errors.ts";
 import { adapterFlag, openAdapted } from "../adapters.ts";
+import type { Context } from "../context.ts";
 import { engineFlags, modelFlag, sessionFlags } from "../flags.ts";
 import { loadOn, sessionOptions } from "../model.ts";
 import { offloadFlags } from "../offload.ts";
 import { fitPrompt, readPrompt } from "../prompt.ts";
 import { type Generation, generateSamples } from "../samples.ts";
 import { samplingFlags, samplingOf } from "../sampling.ts";
-import { defineCommand } from "../table.ts";
+import { defineCommand, kebab } from "../table.ts";
+
+/** What continues a text, and has no place in a conversation. */
+const ofTexts = ["json", "file", "promptIds", "truncate", "echo", "stop", "samples", "logprobs", "stream"];
+
+/** @throws LolaError "usage" for a flag that --chat has no use for */
+function refuseIn({ origins }: Pick<Context, "origins">): void {
+  const given = ofTexts.find((flag) => origins.get(flag) === "command line");
+  if (given === undefined) return;
+  const name = given === "stream" ? "no-stream" : kebab(given);
+  throw new LolaError("usage", `--${name} has no place in a conversation`, "lola help chat lists what has");
+}
 
 export const generate = defineCommand({
   name: "generate",
@@ -38,6 +50,7 @@ export const generate = defineCommand({
       category: "Prompt",
       setting: true,
     },
+    chat: { type: "flag", doc: "hold a conversation that begins with the prompt, as lola chat", category: "Prompt" },
     echo: { type: "flag", doc: "write the prompt before the text", category: "Prompt" },
     maxTokens: {
       type: "integer",
@@ -77,6 +90,13 @@ export const generate = defineCommand({
   async run(context): Promise<Generation | undefined> {
     const { flags, notes } = context;
     const sampling = samplingOf(context);
+    if (flags.chat) {
+      refuseIn(context);
+      const { converse } = await import("../chat.ts");
+      const words = context.args.filter((word) => word !== "-").join(" ");
+      await converse(context, sampling, words === "" ? undefined : words);
+      return undefined;
+    }
     if (context.json && flags.jsonl)
       throw new LolaError("usage", "--json and --jsonl are two forms of output", "one of them");
     if (flags.logprobs > 0 && !context.json && !flags.jsonl)
