@@ -1,0 +1,5 @@
+/** YAML files imported as text. */
+declare module "*.yaml" {
+  const text: string;
+  export default text;
+}
