@@ -72,7 +72,11 @@ export function mantel(
   };
   const r = partial(moved);
   const square = squareOf(moved, x.size);
-  const shuffled = Float64Array.from(orders, (order) => partial(reordered(square, order, moved.length)));
+  const pairs = new Float64Array(moved.length);
+  const shuffled = Float64Array.from(orders, (order) => {
+    reorder(square, order, pairs);
+    return partial(pairs);
+  });
   const least = r - rounding;
   const p = (1 + shuffled.filter((other) => other >= least).length) / (1 + orders.length);
   return { r, p, chance: shuffled.sort()[Math.ceil(0.95 * orders.length) - 1]! };
@@ -91,21 +95,20 @@ function residual(column: Float64Array, basis: readonly Float64Array[]): Float64
   return dot(rest, rest) > 1e-9 ? normalised(rest) : undefined;
 }
 
-/** A lower triangle as rows of a square: [n][n]. */
-function squareOf(pairs: Float64Array, size: number): Float64Array[] {
-  const square = Array.from({ length: size }, () => new Float64Array(size));
+/** A lower triangle as a square: [n · n]. */
+function squareOf(pairs: Float64Array, size: number): Float64Array {
+  const square = new Float64Array(size * size);
   let next = 0;
-  for (let a = 1; a < size; a++) for (let b = 0; b < a; b++) square[a]![b] = square[b]![a] = pairs[next++]!;
+  for (let a = 1; a < size; a++)
+    for (let b = 0; b < a; b++) square[a * size + b] = square[b * size + a] = pairs[next++]!;
   return square;
 }
 
 /** The lower triangle of a square whose things stand in another order. */
-function reordered(square: readonly Float64Array[], order: Uint16Array, length: number): Float64Array {
-  const pairs = new Float64Array(length);
+function reorder(square: Float64Array, order: Uint16Array, pairs: Float64Array): void {
   let next = 0;
   for (let a = 1; a < order.length; a++) {
-    const row = square[order[a]!]!;
-    for (let b = 0; b < a; b++) pairs[next++] = row[order[b]!]!;
+    const row = order[a]! * order.length;
+    for (let b = 0; b < a; b++) pairs[next++] = square[row + order[b]!]!;
   }
-  return pairs;
 }
