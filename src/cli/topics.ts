@@ -1,5 +1,7 @@
 /** What `lola help TOPIC` explains beside the commands. */
 
+import { dataTopics } from "./topics-data.ts";
+
 export interface Topic {
   name: string;
   summary: string;
@@ -13,7 +15,8 @@ export const topics: readonly Topic[] = [
     text: `  0    done; also when the reader of a pipe went away
   1    failed while running: disk full, network, a bug
   2    misuse: unknown command or flag, bad value, prompt too long, no such file
-  3    a model or data file is corrupt, of the wrong format or version
+  3    a model or data file is corrupt, of the wrong format or version, or holds
+       rows that are no examples
   4    no usable device, out of memory, device lost
   5    stopped early on purpose; the run can be resumed
   130  stopped by SIGINT (Ctrl-C); what was written stays, training saves
@@ -51,48 +54,7 @@ lola doctor lists all settings with their values and where each came from.`,
   NO_COLOR             no colours; FORCE_COLOR=1 colours in pipes too
   CI                   no colours, no questions, no progress`,
   },
-  {
-    name: "data",
-    summary: "what text and examples to train on may look like",
-    text: `A text file holds documents separated by blank lines. A JSONL file holds one
-object a line, its language optional:
-
-  {"text": "Habari ya asubuhi", "lang": "swa"}
-
-A folder stands for all .txt and .jsonl files in it and below, also as .gz and
-.zst. Their language is what their name begins with, or the folder nearest to
-them:
-
-  corpus/swa.txt   corpus/yor.jsonl.zst   corpus/cmn_hans/part-1.txt
-
-- is stdin: JSONL if it begins with {, else text. A language that nothing tells
-is called und. All text is UTF-8.
-
-Of the documents a share is held out (--validation), chosen by a hash of their
-content: the same document is on the same side in every corpus. Nothing is
-learnt from those; they are what results are measured on.
-
-Languages are mixed by temperature: with --alpha A, of n bytes of text each gets
-the share n^A of the sum; with --cap BYTES, n counts for no more than that.
-
-lola finetune reads examples, from JSON (a list, or an object with one), JSONL,
-CSV, TSV, Parquet or text; each file holds one kind, told by its keys:
-
-  {"text": "..."}
-  {"prompt": "...", "completion": "..."}
-  {"instruction": "...", "input": "...", "output": "..."}
-  {"messages": [{"role": "user", "content": "..."}, ...]}
-  {"conversations": [{"from": "human", "value": "..."}, ...]}
-
-"lang" in any of them names its language. What stands around instructions and
-turns is a template, LOLA's Alpaca prompt or that of --template FILE:
-
-  name: mine
-  instructions:
-    plain: "Q: {instruction}\\nA:"
-    input: "{input}\\nQ: {instruction}\\nA:"
-  chat: {opening: "", system: "{system}\\n", turn: "Q: {user}\\nA:"}`,
-  },
+  ...dataTopics,
   {
     name: "json",
     summary: "what --json and --jsonl print",
@@ -173,7 +135,22 @@ counts). With --dry-run, and as start with --jsonl, then events as above:
   parameters   total, trained
   data         files (label, kind, examples), languages (train and validation:
                examples, tokens, counted), longest, too_long, dropped
-  experts      null, or by layer: experts, shares, covered`,
+  experts      null, or by layer: experts, shares, covered
+
+lola merge --json:
+  model, adapters  as lola generate
+  path, identity, file_bytes   of the model that was written
+  changed, dequantized, type   matrices with adapters, how many of them were
+               quantized, and what all of them are stored in
+  check        tokens of fixed texts; compared, those with the same experts in
+               both; gap (most that a logit of merged model and adapters
+               differs); effect (most that adapters change one); ties (where the
+               likeliest token differs, by rounding alone)
+  device, seconds
+
+lola chat --jsonl, one object a turn:
+  user, answer, finish_reason (as lola generate, and interrupted), tokens,
+  prompt_tokens, forgotten (earlier turns that left the context)`,
   },
   {
     name: "streams",
