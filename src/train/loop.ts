@@ -1,6 +1,7 @@
 /** The steps of a run, whatever it trains: batches, validations, checkpoints, until the end of its tokens or a signal. */
 import { mkdirSync } from "node:fs";
 import { LolaError } from "../base/errors.ts";
+import { JsonLog } from "../base/log.ts";
 import { type ModelConfig, moeLayers } from "../checkpoint/config.ts";
 import type { RunState } from "./checkpoint.ts";
 import type { RunSettings } from "./config.ts";
@@ -8,7 +9,6 @@ import type { MicroBatch, StepResult, TrainingEngine } from "./engine.ts";
 import type { StepEvent, TrainingEvent } from "./events.ts";
 import { runFiles } from "./folder.ts";
 import { takeLock } from "./lock.ts";
-import { JsonLog } from "./log.ts";
 import { isLeast, nextScaling } from "./loss-scale.ts";
 import { learningRate } from "./optimizer.ts";
 import { Stopwatch } from "./stopwatch.ts";

@@ -1,6 +1,6 @@
 /** A file of JSON lines that only grows, and can be cut back to an earlier end. */
 import { closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
-import { DataError, LolaError } from "../base/errors.ts";
+import { DataError, LolaError } from "./errors.ts";
 
 const LINE_FEED = 10;
 
