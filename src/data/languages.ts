@@ -20,11 +20,13 @@ export interface Language {
   latitude?: number;
   /** Degrees east. */
   longitude?: number;
+  /** Other codes for it, or for the largest part of it: `["sw", "swh"]` of "swa". */
+  aliases?: readonly string[];
   /** Values of WALS features by the feature's number: `{ "81A": 1 }`. */
   features?: Readonly<Record<string, number>>;
 }
 
-/** The first line of the file. */
+/** The first line of the file; it tells the sources too. */
 interface Header {
   features: string[];
 }
@@ -72,12 +74,50 @@ function unpacked(features: string, names: readonly string[]): Record<string, nu
 }
 
 /**
- * The language of a label: an ISO 639-3 code, with `_Latn` for another script than the usual or `_anything` for a dialect.
+ * The label by which this program calls a language that others call otherwise.
  * @param all as {@link languages} gives them
- * @returns the language in the label's script; undefined if the code is not in the table
+ * @param tag of BCP 47, FLORES or a locale, or a label: "sw", "zh-Hant", "zh_TW", "swh_Latn", "pt-BR", "bel_tarask"
+ * @returns ISO 639-3, with `_Latn` for another script than the usual, or `_tarask` for a dialect or spelling that is no
+ *   region: "swa", "zho_Hant", "zho_Hant", "swa", "por", "bel_tarask"; undefined if the language is not in the table
+ */
+export function codeOf(all: ReadonlyMap<string, Language>, tag: string): string | undefined {
+  const [primary, ...rest] = tag.split(/[-_]/);
+  const base = primary!.toLowerCase();
+  const language = all.values().find(({ aliases }) => aliases?.includes(base)) ?? all.get(base);
+  if (!language) return undefined;
+  const region = rest.find((part) => /^([A-Z]{2}|\d{3})$/.test(part));
+  const script = rest.find((part) => /^[a-z]{4}$/i.test(part) && isScript(part)) ?? (region && scriptIn(base, region));
+  if (script && titled(script) !== language.script) return `${language.code}_${titled(script)}`;
+  const variant = rest.find((part) => part !== region && part !== script);
+  return variant ? `${language.code}_${variant}` : language.code;
+}
+
+/** Whether four letters are a script's code; a variant such as "tara" is none. */
+function isScript(part: string): boolean {
+  return scriptNames.of(titled(part)) !== undefined;
+}
+
+const scriptNames = new Intl.DisplayNames("en", { type: "script", fallback: "none" });
+
+/** "hant" as "Hant". */
+function titled(script: string): string {
+  return script[0]!.toUpperCase() + script.slice(1).toLowerCase();
+}
+
+/** The script that a language is written in where a region has its own: "Hant" of Chinese in Taiwan. */
+function scriptIn(language: string, region: string): string | undefined {
+  return new Intl.Locale(`${language}-${region}`).maximize().script;
+}
+
+/**
+ * The language of a label or of any tag that {@link codeOf} knows, in the tag's script.
+ * @param all as {@link languages} gives them
+ * @returns undefined if the language is not in the table
  */
 export function languageOf(all: ReadonlyMap<string, Language>, label: string): Language | undefined {
-  const [code, variant] = label.split("_") as [string, string?];
-  const language = all.get(code);
+  const exact = all.get(label);
+  if (exact) return exact;
+  const [code, variant] = codeOf(all, label)?.split("_") ?? [];
+  const language = all.get(code ?? "");
   return language && variant && /^[A-Z][a-z]{3}$/.test(variant) ? { ...language, script: variant } : language;
 }

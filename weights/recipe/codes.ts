@@ -127,6 +127,9 @@ export function labelOf(locale: string): string | undefined {
 /** @returns a label's English name, for example `Serbian (Latn)` */
 export function nameOf(label: string): string {
   const [code, variant] = label.split("_") as [string, string?];
-  const name = (names.get(code) ?? code).replace(/ \((?:macrolanguage|individual language)\)| \(\d+-\)/g, "");
+  const name = (names.get(code) ?? code).replace(
+    / \((?:macrolanguage|individual language|International [^)]*|[^)]*\d\d[^)]*)\)/g,
+    "",
+  );
   return variant ? `${name} (${variant})` : name;
 }

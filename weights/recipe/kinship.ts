@@ -1,6 +1,8 @@
 /** Families and genera: as WALS has them, and for languages that it lacks as it has their nearest relatives in CLDR's tree. */
 import type { WalsLanguage } from "./wals.ts";
 
+type Groups = ReadonlyMap<string, readonly string[]>;
+
 export interface Kinship {
   family?: string;
   genus?: string;
@@ -18,61 +20,72 @@ const isolates = new Set(
   ).split("|"),
 );
 
-/** Family and genus of a language of WALS; none of creoles, which have more than one ancestor. */
-function ofWals({ family, genus }: WalsLanguage): Kinship {
-  if (family === "other") return {};
+/** Creoles, pidgins and mixed languages have more than one ancestor. */
+export function isCreole({ family }: WalsLanguage): boolean {
+  return family === "other";
+}
+
+function ofWals(language: WalsLanguage): Kinship {
+  const { family, genus } = language;
+  if (isCreole(language)) return {};
   if (disputed.has(family)) return { family: genus, genus };
   return { family: isolates.has(family) ? `${family} (isolate)` : family, genus };
 }
 
+/** Genera, by WALS's names, of languages that it lacks and whose groups in CLDR's tree hold several. */
+const generaByHand: Record<string, string> = {
+  bew: "Malayo-Sumbawan",
+  bjn: "Malayo-Sumbawan",
+  dzo: "Bodic",
+  lat: "Italic",
+  nqo: "Western Mande",
+  olo: "Finnic",
+  rki: "Burmese-Lolo",
+};
+
+/** @returns the languages whose name is another language's in WALS: its family is not that of nine in ten relatives */
+export function mistaken(groups: Groups, wals: ReadonlyMap<string, WalsLanguage>): string[] {
+  const known = kinshipOf(wals);
+  return [...known].flatMap(([code, { family }]) => {
+    const kin = members(groups, known, groups.get(code)?.[0]);
+    return family && kin.filter((one) => one.family === family).length / kin.length <= 0.1 ? [code] : [];
+  });
+}
+
 /**
  * @param groups by language, CLDR's groups around it, widest first
- * @param wals by language, where it has one; a match of names whose family is not that of nearly all its relatives is
- *   taken out of it, as the name must be another language's
- * @returns by language: WALS's; else the family and the genus that all languages of WALS in the narrowest group around it
- *   share. A genus is never taken from a group that holds several
+ * @param wals by language, where it has one
+ * @returns by language: WALS's; else of the narrowest group around it that WALS knows a language of: the family that nine
+ *   in ten have, and the genus that all have
  */
-export function relate(
-  groups: ReadonlyMap<string, readonly string[]>,
-  wals: Map<string, WalsLanguage>,
-): { kinship: Map<string, Kinship>; mistaken: string[] } {
-  const known = new Map([...wals].map(([code, language]) => [code, ofWals(language)]));
-  const mistaken = [...known.keys()].filter((code) => {
-    const family = known.get(code)!.family;
-    const kin = members(groups, known, groups.get(code)?.[0]).filter((other) => other.family);
-    return family && kin.filter((other) => other.family === family).length < 0.1 * kin.length;
-  });
-  for (const code of mistaken) {
-    known.delete(code);
-    wals.delete(code);
-  }
-  const kinship = new Map<string, Kinship>();
-  for (const [code, path] of groups) {
-    const own = known.get(code);
-    if (own) {
-      kinship.set(code, own);
-      continue;
-    }
-    const around = [...path].reverse().map((group) => members(groups, known, group));
-    const nearest = around.find((kin) => kin.length > 0) ?? [];
-    const family = shared(nearest, "family");
-    const genus = shared(nearest, "genus");
-    kinship.set(code, { ...(family && { family }), ...(genus && { genus }) });
-  }
-  return { kinship, mistaken };
+export function relate(groups: Groups, wals: ReadonlyMap<string, WalsLanguage>): Map<string, Kinship> {
+  const known = kinshipOf(wals);
+  return new Map(
+    [...groups].map(([code, path]) => {
+      const around = [...path].reverse().map((group) => members(groups, known, group));
+      const nearest = around.find((kin) => kin.length > 0) ?? [];
+      const family = shared(nearest, "family", 0.9);
+      const genus = generaByHand[code] ?? shared(nearest, "genus", 1);
+      return [code, known.get(code) ?? { ...(family && { family }), ...(genus && { genus }) }];
+    }),
+  );
 }
 
-function members(
-  groups: ReadonlyMap<string, readonly string[]>,
-  known: ReadonlyMap<string, Kinship>,
-  group: string | undefined,
-): Kinship[] {
+function kinshipOf(wals: ReadonlyMap<string, WalsLanguage>): Map<string, Kinship> {
+  return new Map([...wals].map(([code, language]) => [code, ofWals(language)]));
+}
+
+/** What is known of a group's languages, but for those without a family. */
+function members(groups: Groups, known: ReadonlyMap<string, Kinship>, group: string | undefined): Kinship[] {
   if (group === undefined) return [];
-  return [...known].filter(([code]) => groups.get(code)?.includes(group)).map(([, kinship]) => kinship);
+  return [...known].flatMap(([code, kinship]) =>
+    kinship.family && groups.get(code)?.includes(group) ? [kinship] : [],
+  );
 }
 
-/** What all of `kin` have, or undefined. */
-function shared(kin: readonly Kinship[], what: keyof Kinship): string | undefined {
-  const [first] = kin;
-  return first && kin.every((one) => one[what] === first[what]) ? first[what] : undefined;
+/** What at least a share of `kin` have, or undefined. */
+function shared(kin: readonly Kinship[], what: keyof Kinship, share: number): string | undefined {
+  return kin
+    .map((one) => one[what])
+    .find((value, _, all) => all.filter((it) => it === value).length >= share * all.length);
 }

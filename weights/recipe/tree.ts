@@ -16,6 +16,7 @@ const corrected: Record<string, string> = {
   bcl: "phi",
   bjn: "poz",
   bxr: "xgn",
+  csb: "zlw",
   dty: "inc",
   diq: "ira",
   gom: "inc",
@@ -28,12 +29,14 @@ const corrected: Record<string, string> = {
   min: "poz",
   mlt: "sem",
   pnb: "inc",
+  pol: "zlw",
   rmq: "inc",
   sli: "gmw",
   sqi: "ine",
   stq: "gmw",
   tgl: "phi",
   vro: "fiu",
+  wuu: "zhx",
 };
 
 /**
