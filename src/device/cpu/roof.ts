@@ -33,16 +33,16 @@ const read = probe(
 /** All of them, for the library to tell what it was built for. */
 export const probes = [multiplyAdd, read] as const;
 
-/** The shortest of a program's steps, over several runs: what disturbs a measurement only ever slows it down. */
-async function shortest(device: Device, steps: Step[], repeats: number): Promise<Float64Array> {
+/** Seconds of each step, of several runs one after the other. */
+async function timings(device: Device, steps: Step[], runs: number): Promise<Float64Array[]> {
   const program = device.program("roof", steps);
-  const best = new Float64Array(steps.length).fill(Number.POSITIVE_INFINITY);
-  for (let i = 0; i < repeats; i++) {
-    const seconds = await device.time(program);
-    for (const [j, s] of seconds.entries()) best[j] = Math.min(best[j]!, s);
-  }
-  return best;
+  const all: Float64Array[] = [];
+  for (let i = 0; i < runs; i++) all.push(await device.time(program));
+  return all;
 }
+
+const least = (values: Iterable<number>) => Array.from(values).reduce((a, b) => Math.min(a, b));
+const total = (values: Iterable<number>) => Array.from(values).reduce((a, b) => a + b);
 
 /**
  * Measures a CPU device with its own threads and instruction set, in about two seconds.
@@ -53,22 +53,18 @@ export async function measureRoof(device: Device, bytes = 2 ** 31): Promise<Roof
   const out = device.tensor({ label: "roof", shape: [1], type: "f32" });
   const tiles = 16;
   const multiply = { kernel: multiplyAdd, bindings: { flops: out }, params: { tiles } };
-  const once = (await shortest(device, Array<Step>(20).fill(multiply), 5)).reduce((a, b) => Math.min(a, b));
+  const once = least((await timings(device, Array<Step>(20).fill(multiply), 5)).map(least));
   const perTile = new Float32Array((await device.download(out)).buffer)[0]!;
-  // Whole pieces of 64 MiB, each timed alone; touched first, so that every page has memory of its own.
+  // Touched first, so that every page has memory of its own; then read whole, as STREAM does, and the best pass counts.
   const piece = 2 ** 24;
   const count = Math.max(1, Math.floor(bytes / 4 / piece));
   const x = device.tensor({ label: "roof buffer", shape: [count * piece], type: "f32" });
   const filling = new Uint8Array(4 * piece).fill(1);
   for (let i = 0; i < count; i++) device.upload(x, filling, i * filling.length);
   const pieces = Array.from({ length: count }, (_, i) => device.view(x, i * piece, [piece]));
-  const scan = await shortest(
-    device,
-    pieces.map((part) => ({ kernel: read, bindings: { x: part, sum: out }, params: {} })),
-    5,
-  );
+  const steps = pieces.map((part) => ({ kernel: read, bindings: { x: part, sum: out }, params: {} }));
+  const seconds = least((await timings(device, steps, 8)).map(total));
   device.free(x);
   device.free(out);
-  const seconds = scan.reduce((a, b) => a + b);
   return { flops: (perTile * tiles) / once, bandwidth: (4 * piece * count) / seconds };
 }
