@@ -30,6 +30,7 @@ import { openNamed } from "./model.ts";
 import type { Notes } from "./streams.ts";
 import { grouped } from "./style.ts";
 import { availableMemory } from "./train-memory.ts";
+import { deviceOf } from "./train-settings.ts";
 
 /** Examples, and what they were read from and with. */
 export interface Read {
@@ -91,7 +92,7 @@ export async function beginning(
   const basis: Basis = {
     model: model.config,
     base: { model: flags.model === undefined ? null : located(flags.model), identity: model.identity },
-    device: { kind: info.kind, name: info.name, software: info.software, precision: flags.precision },
+    device: deviceOf(info, flags),
     ...{ paths, template, time },
     languages: languages.length,
     rows: (epochs) => batches.rows(epochs),

@@ -57,12 +57,15 @@ export async function finetune(chosen: Chosen): Promise<Result> {
   }
 }
 
-/** A run goes on on its own engine and in its own precision, unless another engine is asked for. */
+/** A run goes on on its own engine, in its own precision and with its own threads, unless others are asked for. */
 async function resumed({ context, flags, data: paths }: Chosen, folder: string): Promise<Result> {
   const { notes, origins } = context;
   const begun = readTuningRun(folder).config.device;
   const choice = origins.get("device") === "default" ? engineOf(begun) : flags.device;
-  const { device, why } = await openDevice(choice, engineOptions({ ...flags, precision: begun.precision ?? "f32" }));
+  const { device, why } = await openDevice(
+    choice,
+    engineOptions({ precision: begun.precision ?? "f32", threads: flags.threads ?? begun.threads }),
+  );
   try {
     notes.tell(why);
     const names = Object.keys(finetuneFlags) as (keyof typeof finetuneFlags)[];

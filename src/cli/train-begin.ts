@@ -13,7 +13,7 @@ import { type KeptStdin, keptPaths, keptStdin } from "./kept-stdin.ts";
 import type { Notes } from "./streams.ts";
 import { chooseTokenizer, dataFiles, dataTokens } from "./train-data.ts";
 import type { TrainFlags } from "./train-flags.ts";
-import { checkFlags, refuseChanges, resolveSettings } from "./train-settings.ts";
+import { checkFlags, deviceOf, refuseChanges, resolveSettings } from "./train-settings.ts";
 
 /** All that a run needs but a device. */
 export interface Beginning {
@@ -49,7 +49,7 @@ export async function beginning(
   const basis = {
     tokenizer,
     model: model?.config,
-    device: { kind: info.kind, name: info.name, software: info.software, precision: flags.precision },
+    device: deviceOf(info, flags),
     paths: keptPaths(paths, stdin),
   };
   // The size of the data is known only when it is in tokens, and only the length of the run depends on it.

@@ -2,6 +2,7 @@
 import { LolaError } from "../base/errors.ts";
 import { version } from "../base/version.ts";
 import type { ModelConfig } from "../checkpoint/config.ts";
+import type { DeviceInfo } from "../device/device.ts";
 import { type Preset, paddedVocabulary, parameterCounts, presets, type Sizes, usualHeads } from "../model/presets.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { RunConfig } from "../train/config.ts";
@@ -27,6 +28,14 @@ const usefulEpochs = 4;
 
 export function presetOf(flags: Pick<TrainFlags, "preset">): Preset {
   return presets[flags.preset ?? "nano"];
+}
+
+/** The device of a run, as its settings tell it: a resume takes the same again. */
+export function deviceOf(
+  { kind, name, software }: DeviceInfo,
+  { precision, threads }: Pick<TrainFlags, "precision" | "threads">,
+): RunConfig["device"] {
+  return { kind, name, software, precision, ...(threads && { threads }) };
 }
 
 /** @throws LolaError "usage" where flags contradict each other or cannot be */

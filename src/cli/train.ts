@@ -28,8 +28,8 @@ export async function train(chosen: Chosen): Promise<Plan | Training> {
   const { notes } = context;
   const { resume, output } = flags;
   if (resume === undefined && output !== undefined) checkFolder(output);
-  const { device: choice, precision } = engineFor(chosen);
-  const { device, why } = await openDevice(choice, { precision, ...(flags.threads && { threads: flags.threads }) });
+  const { device: choice, ...engine } = engineFor(chosen);
+  const { device, why } = await openDevice(choice, engine);
   try {
     notes.tell(why);
     const names = Object.keys(trainFlags) as (keyof TrainFlags)[];
@@ -49,15 +49,18 @@ export async function train(chosen: Chosen): Promise<Plan | Training> {
   }
 }
 
-/** A run that goes on does so on its own engine and in its own precision, unless others are asked for. */
-function engineFor({ flags, context }: Chosen): Pick<TrainFlags, "device" | "precision"> {
+/** A run that goes on does so on its own engine, in its own precision and with its own threads, unless others are asked for. */
+function engineFor({ flags, context }: Chosen): Pick<TrainFlags, "device" | "precision"> & { threads?: number } {
   const { resume, device, precision } = flags;
-  if (resume === undefined) return { device, precision };
-  const begun = readRun(resume).config.device;
+  const begun = resume === undefined ? undefined : readRun(resume).config.device;
+  const threads = flags.threads ?? begun?.threads;
+  const counted = threads === undefined ? {} : { threads };
+  if (!begun) return { device, precision, ...counted };
   const usual = (flag: "device" | "precision") => context.origins.get(flag) === "default";
   return {
     device: usual("device") ? engineOf(begun) : device,
     precision: usual("precision") ? (begun.precision ?? "f32") : precision,
+    ...counted,
   };
 }
 

@@ -24,6 +24,8 @@ export interface RunSettings {
     software: boolean;
     /** Of products; f32 where an older run says nothing. */
     precision?: Precision;
+    /** Of the processor, where the run was given so many. */
+    threads?: number;
   };
   /** Steps between validations, and between checkpoints. */
   validateEvery: number;

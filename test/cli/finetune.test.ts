@@ -102,10 +102,25 @@ describe("a run", () => {
     }
     expect(await child.exited).toBe(130);
     expect(err).toContain("to go on: lola finetune --resume tuned-broken\n");
-    const resumed = await lola(["finetune", "--resume", "tuned-broken", "--threads", "1", "--json"]);
+    const resumed = await lola(["finetune", "--resume", "tuned-broken", "--json"]);
     expect(JSON.parse(resumed.out)).toMatchObject({ end: "done", method: "lora", before: { step: 0 } });
+    expect(resumed.err).not.toContain("the run began on");
     for (const name of ["metrics.jsonl", "checkpoints/last.lola", "checkpoints/best.lola"])
       expect(fileOf("tuned-broken", name).equals(fileOf("tuned", name))).toBe(true);
+  });
+
+  test.each(["lora", "full"])("on the GPU engine (%s): begun, used, gone on with by itself", async (method) => {
+    const gpu = ["-m", "to-tune.lola", "--device", "software", "--method", method];
+    const few = ["--tokens", "128", "--batch", "1", "--context", "32", "--validate-every", "2", "--windows", "1"];
+    const run = `gpu-${method}`;
+    const ran = await lola(["finetune", "rows.jsonl", ...gpu, ...few, "-o", run, "--json", "-q"]);
+    expect(ran).toMatchObject({ code: 0, err: "" });
+    const { before, last } = JSON.parse(ran.out);
+    expect(last.bits_per_byte).toBeLessThan(before.bits_per_byte);
+    const resumed = await lola(["finetune", "--resume", run, "--json", "-q"]);
+    expect(JSON.parse(resumed.out)).toMatchObject({ end: "done", step: 4 });
+    const used = method === "lora" ? ["--adapter", run, "-m", "to-tune.lola"] : ["-m", run];
+    expect(await lola(["generate", "Say", ...used, "-n", "2", "--device", "cpu"])).toMatchObject({ code: 0 });
   });
 
   test("of piped examples can be resumed, and tells all that happens", async () => {
