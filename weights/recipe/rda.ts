@@ -46,7 +46,8 @@ class Reader {
   variables(): Record<string, RObject> {
     const version = this.integer();
     this.at += 8;
-    if (version === 3) this.at += this.integer();
+    const encoding = version === 3 ? this.integer() : 0;
+    this.at += encoding;
     return this.pairs(this.integer());
   }
 
