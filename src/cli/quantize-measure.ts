@@ -1,13 +1,9 @@
 /** The part of `lola quantize` that measures what it cost, and refuses what cost too much. */
-import { join } from "node:path";
 import { DataError, LolaError } from "../base/errors.ts";
-import { places } from "../base/paths.ts";
 import { parameterCounts } from "../checkpoint/layout.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
-import { type Document, readDocuments } from "../data/documents.ts";
-import { findSources } from "../data/sources.ts";
+import type { Document } from "../data/documents.ts";
 import type { Device } from "../device/device.ts";
-import { declaration } from "../evaluate/declaration.ts";
 import { beginnings } from "../evaluate/held-out.ts";
 import { compareModels, type ModelCost } from "../evaluate/models.ts";
 import { loadModel, openSource } from "../model/open.ts";
@@ -15,6 +11,7 @@ import type { QuantizeFlags } from "./quantize-flags.ts";
 import { remaining } from "./quantize-progress.ts";
 import type { Notes } from "./streams.ts";
 import { bytes, percent } from "./style.ts";
+import { filesOf, textsOf } from "./texts.ts";
 
 /** What was measured, and on what. */
 export interface Measured extends ModelCost {
@@ -43,21 +40,9 @@ export async function measuredTexts(source: ModelSource, flags: QuantizeFlags): 
   const large = parameterCounts(source.config).active > quickParameters;
   if (none || (named.length === 0 && large && maxLoss === undefined)) return undefined;
   const chosen = named.length > 0 ? named : ["udhr"];
-  const texts = await beginnings(documents(chosen), evalBytes);
+  const texts = await beginnings(textsOf(chosen), evalBytes);
   if (texts.length === 0) throw new DataError("data.empty", `${chosen.join(", ")}: no text to measure on`);
   return { name: chosen.join(", "), texts };
-}
-
-async function* documents(named: readonly string[]): AsyncGenerator<Document> {
-  for (const name of named) {
-    const [, codes] = /^udhr(?::(.+))?$/.exec(name) ?? [];
-    if (codes !== undefined || name === "udhr") yield* await declaration(codes?.split(","));
-    else yield* filesOf([name]);
-  }
-}
-
-async function* filesOf(paths: readonly string[]): AsyncGenerator<Document> {
-  yield* readDocuments(await findSources(paths, join(places().cache, "tokens")));
 }
 
 /** Of each language, to calibrate on. */

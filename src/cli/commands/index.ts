@@ -13,6 +13,7 @@ import { merge } from "./merge.ts";
 import { models } from "./models.ts";
 import { pull } from "./pull.ts";
 import { quantize } from "./quantize.ts";
+import { routing } from "./routing.ts";
 import { tokenizer } from "./tokenizer.ts";
 import { train } from "./train.ts";
 
@@ -23,6 +24,7 @@ export const commands: readonly Command[] = [
   finetune,
   merge,
   quantize,
+  routing,
   importCommand,
   exportCommand,
   pull,
