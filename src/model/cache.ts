@@ -25,12 +25,29 @@ export function createCache(
   type: CacheType = "f32",
 ): Cache {
   const bits = cacheBits[type];
-  const size = config.width / config.heads;
-  const shape = [batch, config.heads, context, bits ? compactWords(bits, size) : size];
+  const shape = shapeOf(config, bits, batch, context);
   const tensor = (label: string) => device.tensor({ label, shape, type: bits ? "u32" : "f32" });
   return {
     context,
     bits,
     layers: Array.from({ length: config.layers }, (_, i) => ({ k: tensor(`cache.${i}.k`), v: tensor(`cache.${i}.v`) })),
   };
+}
+
+/** The same memory as a cache of `batch` sequences of `context` positions: no more of them in all. */
+export function viewCache(
+  device: Device,
+  config: ModelConfig,
+  { bits, layers }: Cache,
+  batch: number,
+  context: number,
+): Cache {
+  const shape = shapeOf(config, bits, batch, context);
+  const view = (tensor: Tensor) => device.view(tensor, 0, shape);
+  return { context, bits, layers: layers.map(({ k, v }) => ({ k: view(k), v: view(v) })) };
+}
+
+function shapeOf({ width, heads }: ModelConfig, bits: CompactBits | undefined, batch: number, context: number) {
+  const size = width / heads;
+  return [batch, heads, context, bits ? compactWords(bits, size) : size];
 }
