@@ -35,8 +35,8 @@ export interface Task {
     /** Files by split; "" stands for any. */
     files: Readonly<Record<string, string>>;
   };
-  /** What is asked, and where examples come from. */
-  split: { test: string; fewshot: string };
+  /** What is asked, where examples come from, and whether the harness takes those for the same rows. */
+  split: { test: string; fewshot: string; shared: boolean };
   outputType: OutputType;
   text: Part;
   target: Part | number;
@@ -126,7 +126,12 @@ export function parseTask(fields: Fields, label: string, folder?: string): Task 
     ...(language && { language }),
     ...(folder && { folder }),
     dataset: { ...(path && { path }), ...(dataset && { name: dataset }), files: filesOf(field("dataset_kwargs")) },
-    split: { test, fewshot: field("fewshot_split").text() ?? training ?? validation ?? test },
+    split: {
+      test,
+      fewshot: field("fewshot_split").text() ?? training ?? validation ?? test,
+      // Its own test, by which two fields that are not given are equal too.
+      shared: field("fewshot_split").text() === field("test_split").text(),
+    },
     outputType,
     text: part("doc_to_text") ?? partOf("", name),
     target,
