@@ -2,7 +2,6 @@
 import { afterAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { openDevice } from "../../src/device/choose.ts";
-import { scoreText } from "../../src/evaluate/text.ts";
 import { Likelihood } from "../../src/model/likelihood.ts";
 import { loadModel, openSource } from "../../src/model/open.ts";
 import { greedy } from "../../src/model/session.ts";
@@ -27,17 +26,6 @@ test("the first 257 tokens of each text, several at a time, as PyTorch scores th
     expect(first!).toEqual(third!);
     for (const [i, loss] of first!.entries()) expect(Math.abs(loss - second![i]!)).toBeLessThan(1e-3);
   }
-});
-
-test("a long text: each token is scored once, and more context before it is no worse", async () => {
-  const long = (await text("eng")).slice(0, 3000);
-  const size = { eos: config.eos, vocabulary: config.vocabulary, context: config.context };
-  const apart = await scoreText(likelihood, tokenizer, long, { ...size, stride: config.context });
-  const close = await scoreText(likelihood, tokenizer, long, { ...size, stride: 32 });
-  expect(apart.tokens).toBe(tokenizer.encode(long).length);
-  expect(apart.bytes).toBe(Buffer.byteLength(long));
-  expect(close.bits).toBeLessThan(apart.bits);
-  expect(close.bits).toBeGreaterThan(apart.bits / 3);
 });
 
 test("what is observed agrees with a session's choices and with the losses", async () => {

@@ -43,7 +43,10 @@ test("the 13 tasks of the paper ship, in all of its languages", () => {
 
 test("xcopa: the premise without its full stop, a connector, choices with small letters", async () => {
   const [cause, effect] = await prompts("xcopa_et");
-  expect(shown(cause!)).toEqual(["Poiss jooksis koju sest| hakkas sadama vihma.", "Poiss jooksis koju sest| päike paistis."]);
+  expect(shown(cause!)).toEqual([
+    "Poiss jooksis koju sest| hakkas sadama vihma.",
+    "Poiss jooksis koju sest| päike paistis.",
+  ]);
   expect(shown(effect!)[1]).toBe("Tüdruk avas akna seetõttu| tuppa tuli värsket õhku.");
   expect([cause!.gold, effect!.gold]).toEqual([[0], [1]]);
 });
@@ -141,5 +144,7 @@ test("mgsm: its two forms, with and without an example", async () => {
     "Frage: Tom hat 5 Bälle und bekommt 2. Wie viele hat er?\nAntwort:Tom hat 5 + 2 = 7. Die Antwort lautet 7.\n\nFrage: Eva hat 3 Äpfel und kauft 4 dazu. Wie viele hat sie?\nAntwort:",
   );
   const [steps] = await prompts("mgsm_native_cot_sw");
-  expect(shown(steps!)).toEqual(["Swali: Juma ana machungwa 6, anakula 2. Yamebaki mangapi?\nJibu la Hatua kwa Hatua:|"]);
+  expect(shown(steps!)).toEqual([
+    "Swali: Juma ana machungwa 6, anakula 2. Yamebaki mangapi?\nJibu la Hatua kwa Hatua:|",
+  ]);
 });
