@@ -5,8 +5,9 @@ import type { Favourite, LanguageRouting } from "./collection.ts";
 
 /** Favourites of an expert. */
 const liked = 5;
-/** An expert's favourites occurred so often. */
+/** Fewer occurrences say nothing: of a token, and of a token that an expert sees. */
 const fewest = 5;
+const fewestSeen = 3;
 /** Different tokens that are counted one by one; beyond, the rarer half is forgotten and starts again. */
 const mostTokens = 4096;
 
@@ -98,7 +99,7 @@ export class Tally {
         const usual = this.counts[e]! / this.tokens;
         return common
           .map(({ token, counts, of }) => ({ token, of, count: counts[e]!, lift: counts[e]! / of / usual }))
-          .filter(({ lift }) => lift > 1)
+          .filter(({ count, lift }) => count >= fewestSeen && lift > 1)
           .map((found) => ({ ...found, gain: found.count * Math.log(found.lift) }))
           .sort((a, b) => b.gain - a.gain || a.token - b.token)
           .slice(0, liked)

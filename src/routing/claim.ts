@@ -1,0 +1,263 @@
+/** The paper's claim put to the test: do languages that pass like experts belong together, and by what? */
+import { type Language, languageOf } from "../data/languages.ts";
+import type { Collection } from "./collection.ts";
+import { among, type Distances, distances, routingDistances } from "./distance.ts";
+import { averageLinkage, copheneticCorrelation } from "./linkage.ts";
+import { type Correlation, type Mantel, mantel, type Permutations, permutationsOf } from "./mantel.ts";
+import { type NeighbourScore, neighbourScore } from "./neighbours.ts";
+import { measures, type Predictor } from "./predictors.ts";
+import { layerOf, vectorsOf } from "./vectors.ts";
+
+/** What is tested. */
+export interface Test {
+  predictor: Predictor;
+  /** What is taken away from both before. */
+  controls: readonly Predictor[];
+  correlation: Correlation;
+  /** Transformer layer, 0-based; null: all layers of experts together. */
+  layer: number | null;
+  /** Only languages in this script. */
+  script: string | null;
+  /** A control that must find nothing: what is known of each language belongs to another one. */
+  shuffled: boolean;
+}
+
+export interface TestResult extends Test {
+  /** Languages of which enough is known. */
+  languages: number;
+  leftOut: string[];
+  /** Null where there is nothing to test: too few languages, or no difference among them. */
+  mantel: Mantel | null;
+}
+
+/** Nearest neighbours of one family, or of one genus. */
+export interface Neighbours {
+  of: "family" | "genus";
+  layer: number | null;
+  script: string | null;
+  languages: number;
+  leftOut: string[];
+  score: NeighbourScore | null;
+}
+
+export interface Claim {
+  permutations: number;
+  seed: string;
+  /** Languages that were tested, one label each. */
+  languages: string[];
+  /** Labels without metadata, and second labels of a language: another script, a dialect. */
+  unknown: string[];
+  doubles: string[];
+  tests: TestResult[];
+  neighbours: Neighbours[];
+  /** Of the dendrogram of all labels of the collection, by average linkage. */
+  cophenetic: number | null;
+}
+
+export interface ClaimOptions {
+  permutations?: number;
+  seed?: bigint;
+  /** Called before each test. */
+  progress?: (done: number, all: number) => void;
+  signal?: AbortSignal;
+}
+
+/** Fewer languages are not tested. */
+const fewestLanguages = 8;
+
+/** A label of the collection and what is known of it. */
+interface Known {
+  label: string;
+  /** Among the collection's languages. */
+  index: number;
+  language: Language;
+}
+
+/**
+ * Mantel tests of Jensen–Shannon distances between languages against their distances by each predictor, with partial ones, per layer
+ * and for all, and scores of nearest neighbours. The same collection, seed and table of languages give the same numbers.
+ * @param table as `languages()` gives it
+ * @throws DOMException AbortError after `signal`
+ */
+export async function testClaim(
+  collection: Collection,
+  table: ReadonlyMap<string, Language>,
+  { permutations = 10_000, seed = 0n, progress, signal }: ClaimOptions = {},
+): Promise<Claim> {
+  const { known, unknown, doubles } = knownOf(collection, table);
+  const script = commonest(known.map(({ language }) => language.script));
+  const routing = byLayer(collection);
+  const orders = permuter(permutations, seed);
+  const tests = testsOf(collection.layers, script);
+  const scores = neighboursOf(collection.layers, script);
+  const all = tests.length + scores.length;
+  let done = 0;
+  const next = async () => {
+    // Signals and the screen have their turn.
+    await new Promise((resolve) => setImmediate(resolve));
+    signal?.throwIfAborted();
+    progress?.(done++, all);
+  };
+  const results: TestResult[] = [];
+  for (const test of tests) {
+    await next();
+    results.push(carriedOut(test, known, routing.get(test.layer)!, orders));
+  }
+  const neighbours: Neighbours[] = [];
+  for (const score of scores) {
+    await next();
+    neighbours.push(scored(score, known, routing.get(score.layer)!, orders));
+  }
+  const whole = routing.get(null)!;
+  return {
+    permutations,
+    seed: String(seed),
+    languages: known.map(({ label }) => label),
+    ...{ unknown, doubles },
+    tests: results,
+    neighbours,
+    cophenetic: whole.size > 2 ? copheneticCorrelation(averageLinkage(whole), whole) : null,
+  };
+}
+
+/** One label of each language that the table has, the shortest, which is the language in its usual script. */
+function knownOf({ languages }: Collection, table: ReadonlyMap<string, Language>) {
+  const known = new Map<string, Known>();
+  const [unknown, doubles]: [string[], string[]] = [[], []];
+  for (const [index, { language: label }] of languages.entries()) {
+    const language = languageOf(table, label);
+    if (!language) unknown.push(label);
+    else if (known.has(language.code)) doubles.push(label);
+    else known.set(language.code, { label, index, language });
+  }
+  return { known: [...known.values()], unknown, doubles };
+}
+
+/** Distances over all layers (null), and in each. */
+function byLayer(collection: Collection): Map<number | null, Distances> {
+  const { layers, experts } = collection;
+  const vectors = vectorsOf(collection);
+  const found = new Map<number | null, Distances>([[null, routingDistances(vectors, experts)]]);
+  for (const [i, layer] of layers.entries()) found.set(layer, routingDistances(layerOf(vectors, i, experts), experts));
+  return found;
+}
+
+/** Orders of any number of languages, drawn once. */
+function permuter(count: number, seed: bigint): (size: number) => Permutations {
+  const drawn = new Map<number, Permutations>();
+  return (size) => {
+    let found = drawn.get(size);
+    if (!found) drawn.set(size, (found = permutationsOf(size, count, seed)));
+    return found;
+  };
+}
+
+function testsOf(layers: readonly number[], script: string): Test[] {
+  const test = (predictor: Predictor, more: Partial<Test> = {}): Test => ({
+    predictor,
+    controls: [],
+    correlation: "spearman",
+    layer: null,
+    script: null,
+    shuffled: false,
+    ...more,
+  });
+  const kinship = ["tree", "genus"] as const;
+  const inherited = [...kinship, "features"] as const;
+  const each = [...inherited, "place", "script"] as const;
+  return [
+    ...each.map((predictor) => test(predictor)),
+    ...each.map((predictor) => test(predictor, { correlation: "pearson" })),
+    ...[...inherited, "place" as const].map((predictor) => test(predictor, { controls: ["script"] })),
+    ...inherited.map((predictor) => test(predictor, { controls: ["script", "place"] })),
+    test("script", { controls: ["tree"] }),
+    ...[...inherited, "place" as const].map((predictor) => test(predictor, { script })),
+    ...inherited.map((predictor) => test(predictor, { script, controls: ["place"] })),
+    ...each.map((predictor) => test(predictor, { shuffled: true })),
+    ...layers.flatMap((layer) => [
+      test("tree", { layer }),
+      test("script", { layer }),
+      test("tree", { layer, controls: ["script"] }),
+      test("tree", { layer, controls: ["script", "place"] }),
+      test("script", { layer, controls: ["tree"] }),
+      test("tree", { layer, script }),
+    ]),
+  ];
+}
+
+function neighboursOf(layers: readonly number[], script: string): Pick<Neighbours, "of" | "layer" | "script">[] {
+  return [null, ...layers].flatMap((layer) =>
+    [null, script].flatMap((one) => (["family", "genus"] as const).map((of) => ({ of, layer, script: one }))),
+  );
+}
+
+function carriedOut(
+  test: Test,
+  known: readonly Known[],
+  routing: Distances,
+  orders: (size: number) => Permutations,
+): TestResult {
+  const { predictor, controls, script, shuffled, correlation } = test;
+  const needed = [predictor, ...controls].map((name) => measures[name]);
+  const asked = known.filter(({ language }) => script === null || language.script === script);
+  const candidates = asked.filter(({ language }) => needed.every(({ has }) => has(language)));
+  const matrices = needed.map(({ between }) =>
+    distances(candidates.length, (a, b) => between(candidates[a]!.language, candidates[b]!.language)),
+  );
+  const used = comparable(matrices);
+  const labels = new Set(used.map((i) => candidates[i]!.label));
+  const leftOut = asked.flatMap(({ label }) => (labels.has(label) ? [] : [label]));
+  const result = { ...test, languages: used.length, leftOut };
+  if (used.length < fewestLanguages) return { ...result, mantel: null };
+  const permutations = orders(used.length);
+  const places = shuffled ? Array.from(permutations.orders[0]!, (i) => used[i]!) : used;
+  const [y, ...z] = matrices.map((matrix) => among(matrix, places));
+  const x = among(
+    routing,
+    used.map((i) => candidates[i]!.index),
+  );
+  return { ...result, mantel: mantel(x, y!, permutations, correlation, z) ?? null };
+}
+
+/** Which things are left when those with the most unknown distances go, one after the other, until all are known. */
+function comparable(matrices: readonly Distances[]): number[] {
+  const { size } = matrices[0]!;
+  const rest = Array.from({ length: size }, (_, i) => i);
+  const unable = (a: number) =>
+    rest.filter((b) => matrices.some(({ values }) => Number.isNaN(values[a * size + b]!))).length;
+  for (;;) {
+    const counts = rest.map(unable);
+    const worst = Math.max(0, ...counts);
+    if (worst === 0) return rest;
+    rest.splice(counts.lastIndexOf(worst), 1);
+  }
+}
+
+function scored(
+  asked: Pick<Neighbours, "of" | "layer" | "script">,
+  known: readonly Known[],
+  routing: Distances,
+  orders: (size: number) => Permutations,
+): Neighbours {
+  const inScript = known.filter(({ language }) => asked.script === null || language.script === asked.script);
+  // A genus is told by its family too: some names stand in two.
+  const labelOf = ({ family, genus }: Language) =>
+    asked.of === "family" ? family : family !== undefined && genus !== undefined ? `${family}, ${genus}` : undefined;
+  const used = inScript.filter(({ language }) => labelOf(language) !== undefined);
+  const leftOut = inScript.flatMap(({ label, language }) => (labelOf(language) === undefined ? [label] : []));
+  const result = { ...asked, languages: used.length, leftOut };
+  if (used.length < fewestLanguages) return { ...result, score: null };
+  const x = among(
+    routing,
+    used.map(({ index }) => index),
+  );
+  const labels = used.map(({ language }) => labelOf(language)!);
+  return { ...result, score: neighbourScore(x, labels, orders(used.length)) ?? null };
+}
+
+/** The most frequent one, the first of equals. */
+function commonest(values: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return [...counts].reduce((best, one) => (one[1] > best[1] ? one : best), ["", 0])[0];
+}

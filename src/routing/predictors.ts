@@ -1,0 +1,68 @@
+/** How far languages are from each other by what is known of them: family trees, features, places, scripts. */
+import type { Language } from "../data/languages.ts";
+
+export const predictors = ["tree", "genus", "features", "place", "script"] as const;
+/**
+ * `tree`: share of the two paths in CLDR's tree of language groups that is not common, 0 … 1.
+ * `genus`: 0 of one WALS genus, 1 of one family, 2 of two.
+ * `features`: share of the WALS features known of both in which they differ.
+ * `place`: great circle, km.
+ * `script`: 0 of one, 1 of two.
+ */
+export type Predictor = (typeof predictors)[number];
+
+interface Measure {
+  /** Is enough known of a language? */
+  has(language: Language): boolean;
+  /** NaN where not enough is known of the pair. */
+  between(a: Language, b: Language): number;
+}
+
+/** Fewer features known of both say little of how alike two languages are. */
+export const fewestFeatures = 20;
+
+export const measures: Record<Predictor, Measure> = {
+  tree: { has: ({ family }) => family !== undefined, between: treeDistance },
+  genus: {
+    has: ({ family, genus }) => family !== undefined && genus !== undefined,
+    between: (a, b) => (a.genus === b.genus && a.family === b.family ? 0 : a.family === b.family ? 1 : 2),
+  },
+  features: {
+    has: ({ features }) => features !== undefined && Object.keys(features).length >= fewestFeatures,
+    between: featureDistance,
+  },
+  place: {
+    has: ({ latitude, longitude }) => latitude !== undefined && longitude !== undefined,
+    between: greatCircle,
+  },
+  script: { has: () => true, between: (a, b) => (a.script === b.script ? 0 : 1) },
+};
+
+/**
+ * 1 − 2 · common / (both lengths), paths from the family through its groups to the language: as paths in the tree are counted, but
+ * families of deep and shallow trees alike have 1 between them.
+ */
+function treeDistance(a: Language, b: Language): number {
+  const [p, q] = [a, b].map(({ family, groups, code }) => [family, ...groups, code]) as [string[], string[]];
+  let common = 0;
+  while (common < p.length && common < q.length && p[common] === q[common]) common++;
+  return 1 - (2 * common) / (p.length + q.length);
+}
+
+function featureDistance({ features: a = {} }: Language, { features: b = {} }: Language): number {
+  const shared = Object.keys(a).filter((feature) => feature in b);
+  if (shared.length < fewestFeatures) return Number.NaN;
+  return shared.filter((feature) => a[feature] !== b[feature]).length / shared.length;
+}
+
+/** Of the Earth as a sphere, km (IUGG mean radius). */
+const radius = 6371.0088;
+
+/** By the haversine formula. */
+function greatCircle(a: Language, b: Language): number {
+  const [lat1, lon1, lat2, lon2] = [a.latitude!, a.longitude!, b.latitude!, b.longitude!].map(
+    (degrees) => (degrees * Math.PI) / 180,
+  ) as [number, number, number, number];
+  const h = Math.sin((lat2 - lat1) / 2) ** 2 + Math.cos(lat1) * Math.cos(lat2) * Math.sin((lon2 - lon1) / 2) ** 2;
+  return 2 * radius * Math.asin(Math.min(1, Math.sqrt(h)));
+}
