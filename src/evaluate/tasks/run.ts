@@ -113,7 +113,8 @@ async function generated(
   { context, complete, signal }: AnswerOptions,
 ): Promise<TaskSample> {
   signal?.throwIfAborted();
-  const maxTokens = Math.min(task.maxTokens, context - 1);
+  // Where the context is small, half of it is left to what is asked.
+  const maxTokens = Math.min(task.maxTokens, Math.floor(context / 2));
   const ids = tokenizer.encode(prompt.requests[0]!.context).slice(-(context - maxTokens));
   const text = await complete(ids, { stop: task.until, maxTokens, ...(signal && { signal }) });
   const metrics = scoreAnswer(task, prompt, text);
