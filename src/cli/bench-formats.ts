@@ -67,7 +67,7 @@ async function timeFormats(
   for (const type of formats) {
     notes.progress(`loading ${type}`);
     const before = device.memory;
-    const weights = loadWeights(device, config, randomWeights(config, await storedTypes(type)));
+    const weights = loadWeights(device, config, randomWeights(config, await storedTypes(type, "alike")));
     sessions.push(new Session(device, config, weights, { cache: flags.cache }));
     held.push(device.memory - before);
   }

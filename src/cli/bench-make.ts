@@ -26,7 +26,7 @@ export async function makeModel(context: BenchContext): Promise<Partial<BenchRes
   const path = required(flags.output, "-o FILE", "lola bench make-model --preset nano -o random.lola");
   const { config, name } = randomModel(flags);
   const { randomWeights } = await import("../model/random.ts");
-  const weights = randomWeights(config, await storedTypes(flags.type));
+  const weights = randomWeights(config, await storedTypes(flags.type, "as quantized"));
   const signal = context.cancellation();
   const all = Array.from(weights.tensors.values()).reduce((sum, { bytes }) => sum + bytes, 0);
   let done = 0;

@@ -70,9 +70,14 @@ interface Ready {
   vocabulary: number;
 }
 
-/** A session with room for the work: of a random model if a shape is given, else of the named one. */
+/**
+ * A session with room for the work: of a random model if a shape is given, else of the named one.
+ * @throws LolaError "device" before anything is loaded, where it does not fit
+ */
 async function openSession(device: Device, { flags, notes }: BenchContext): Promise<Ready> {
   const { positionsFor } = await import("../generate/measure.ts");
+  const { planMemory } = await import("../model/memory.ts");
+  const { checkPlan } = await import("./memory.ts");
   const context = positionsFor(flags);
   const options = { context, cache: flags.cache };
   if (flags.shape !== undefined) {
@@ -81,8 +86,11 @@ async function openSession(device: Device, { flags, notes }: BenchContext): Prom
     const { loadWeights } = await import("../model/weights.ts");
     const { Session } = await import("../model/session.ts");
     const config = parseShape(flags.shape, context);
-    const weights = loadWeights(device, config, randomWeights(config, await storedTypes(flags.type)));
     const name = `random ${flags.shape}, ${flags.type}`;
+    const random = randomWeights(config, await storedTypes(flags.type, "alike"));
+    const plan = planMemory(device, { config, ...random }, options);
+    checkPlan(device, plan, name, () => "a smaller --shape, or --type q4");
+    const weights = loadWeights(device, config, random);
     return { name, session: new Session(device, config, weights, options), vocabulary: config.vocabulary };
   }
   const source = await openNamed(flags.model, notes);
@@ -95,6 +103,8 @@ async function openSession(device: Device, { flags, notes }: BenchContext): Prom
       );
     }
     const { loadModel } = await import("../model/open.ts");
+    const plan = planMemory(device, source, options);
+    checkPlan(device, plan, source.label, () => "fewer bits (lola quantize), or --cache f16");
     const model = loadModel(device, source);
     return { name: source.label, session: model.session(options), vocabulary: model.tokenizer.size };
   } finally {
@@ -102,16 +112,19 @@ async function openSession(device: Device, { flags, notes }: BenchContext): Prom
   }
 }
 
-/** Of each tensor of a random model, by name: `q8` and `q4` are as `lola quantize` has them after the first layer, with all else in f32. */
-export async function storedTypes(type: BenchFlags["type"]): Promise<(name: string) => TensorType> {
+/**
+ * Of each tensor of a random model, by name: `q8` and `q4` are as `lola quantize` has them, with all else in f32.
+ * @param layers whether the first has types of its own, as quantized models have, or those of all others, as is timed
+ */
+export async function storedTypes(
+  type: BenchFlags["type"],
+  layers: "as quantized" | "alike",
+): Promise<(name: string) => TensorType> {
   if (type !== "q8" && type !== "q4") return () => type;
-  const { presetChoice } = await import("../quantize/plan.ts");
-  const { weightKind } = await import("../checkpoint/quantized.ts");
-  const choice = presetChoice(type);
-  return (name) => {
-    const kind = weightKind(name);
-    return kind ? choice[kind] : "f32";
-  };
+  const { chosenType, presetChoice } = await import("../quantize/plan.ts");
+  const preset = presetChoice(type);
+  const choice = layers === "alike" ? { ...preset, first: {} } : preset;
+  return (name) => chosenType(choice, name, "f32");
 }
 
 /** `width-layers-heads-inner-vocabulary-experts`. @throws LolaError "usage" */

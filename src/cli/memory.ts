@@ -21,14 +21,19 @@ export function planWithin(
   adapters: readonly AdapterConfig[] = [],
 ): MemoryPlan {
   const plan = planMemory(device, source, options, undefined, adapters);
-  const { memoryLimit } = device.info;
-  const available = (memoryLimit ?? Number.POSITIVE_INFINITY) - device.memory;
-  if (plan.total <= available) return plan;
-  throw new LolaError(
-    "device",
-    `${source.label} needs ${describePlan(plan)}; ${bytes(Math.max(0, available))} are left`,
-    nearest(device, source, options, adapters, available),
-  );
+  checkPlan(device, plan, source.label, (available) => nearest(device, source, options, adapters, available));
+  return plan;
+}
+
+/**
+ * @param hint what to try, where so many bytes are left
+ * @throws LolaError "device" where a plan takes more than a device has left, with the numbers
+ */
+export function checkPlan(device: Device, plan: MemoryPlan, label: string, hint: (available: number) => string): void {
+  const available = (device.info.memoryLimit ?? Number.POSITIVE_INFINITY) - device.memory;
+  if (plan.total <= available) return;
+  const left = bytes(Math.max(0, available));
+  throw new LolaError("device", `${label} needs ${describePlan(plan)}; ${left} are left`, hint(available));
 }
 
 /** "5.32 GB of memory: weights 4.32 GB, cache 805 MB, the rest 194 MB". */

@@ -60,7 +60,7 @@ export async function calibrationTexts(paths: readonly string[]): Promise<Docume
  * @param what takes it: "both models" to measure
  * @throws LolaError "device" with the numbers
  */
-export function checkRoom(size: number, what: "both models" | "the model"): void {
+export function checkRoom(size: number, what: "both models" | "the model and what is summed over texts"): void {
   const free = process.availableMemory();
   if (size <= free) return;
   throw new LolaError(

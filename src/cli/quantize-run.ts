@@ -6,6 +6,7 @@ import type { TensorInfo } from "../checkpoint/tensor.ts";
 import { openDevice } from "../device/choose.ts";
 import { loadModel } from "../model/open.ts";
 import { type Calibration, calibrate } from "../quantize/calibrate.ts";
+import { momentBytes } from "../quantize/moments.ts";
 import { describePlan } from "../quantize/plan.ts";
 import { quantizeModel } from "../quantize/quantize.ts";
 import { openNamed } from "./model.ts";
@@ -91,7 +92,8 @@ async function calibrated(
 ): Promise<Calibration | undefined> {
   if (flags.calibrate.length === 0) return undefined;
   const texts = await calibrationTexts(flags.calibrate);
-  checkRoom(contentBytes(source.tensors.values()), "the model");
+  const tensors = [...source.tensors.values()];
+  checkRoom(contentBytes(tensors) + momentBytes(tensors), "the model and what is summed over texts");
   const { device } = await openDevice(flags.device, engine(flags));
   try {
     const left = remaining();

@@ -1,14 +1,13 @@
 /** How strongly text drives each input of each matrix, and how many tokens each expert sees: what quantizing weighs errors by. */
 import { moeLayers } from "../checkpoint/config.ts";
 import type { RoutingProfile } from "../checkpoint/profile.ts";
-import { weightKind } from "../checkpoint/quantized.ts";
 import type { Document } from "../data/documents.ts";
 import type { Program, Tensor } from "../device/device.ts";
 import { createCache } from "../model/cache.ts";
 import { type Activations, body, createActivations, norm } from "../model/graph.ts";
 import type { Model } from "../model/open.ts";
 import type { Matrix } from "../model/weights.ts";
-import { affordable, Moments } from "./moments.ts";
+import { affordable, compensable, Moments } from "./moments.ts";
 
 export interface Calibration {
   /** Of each input of a matrix, by the tensor's name: [inner], its mean square over the tokens that met it, 1 on average. */
@@ -105,8 +104,8 @@ export async function calibrate(
   const context = Math.min(config.context, longest);
   const activations = createActivations(device, config, Math.max(fewestRows, context));
   const products = productsOf(model, activations);
-  const compensable = compensableOf(products);
-  const fit = affordable(compensable);
+  const matrices = compensableOf(products);
+  const { fit } = affordable(matrices);
   const sums = new Moments(device, activations.capacity);
   const segments = segmentsOf(model, activations, products, context);
   const { token, pos, order, start } = activations;
@@ -138,7 +137,7 @@ export async function calibrate(
   }
   const moments: Calibration["moments"] = new Map();
   const [short, large]: [string[], string[]] = [[], []];
-  for (const { name, inner, squares } of compensable)
+  for (const { name, inner, squares } of matrices)
     if (!fit.has(name)) large.push(name);
     else if (squares.rows < Math.max(enough, inner)) short.push(name);
     else moments.set(name, await sums.take(name));
@@ -146,10 +145,9 @@ export async function calibrate(
   return { ...summary(products), moments, short, large, tokens, ...(mixtures.length > 0 && { routing }) };
 }
 
-/** All but the embedding, whose rows are looked up as well, each by itself. */
 function compensableOf(products: Map<Tensor, Product>): { name: string; inner: number; squares: Squares }[] {
   return [...new Set(products.values())].flatMap(({ names, inner, squares }) =>
-    names.flatMap((name, e) => (weightKind(name) === "embedding" ? [] : [{ name, inner, squares: squares[e]! }])),
+    names.flatMap((name, e) => (compensable(name) ? [{ name, inner, squares: squares[e]! }] : [])),
   );
 }
 

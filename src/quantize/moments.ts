@@ -1,5 +1,7 @@
 /** Second moments of the inputs of matrices, XᵀX, summed on a device: what error compensation needs. */
 import { weightBackward } from "../../kernels/matmul/weight_backward.ts";
+import { quantMatrix, weightKind } from "../checkpoint/quantized.ts";
+import type { TensorInfo } from "../checkpoint/tensor.ts";
 import type { Device, Program, Tensor } from "../device/device.ts";
 
 /** Inputs of a matrix whose moments are kept, at most: 64 MiB of them. */
@@ -7,16 +9,29 @@ const mostInputs = 4096;
 /** Bytes of all moments together. */
 const mostBytes = 2 ** 30;
 
-/** Names of the matrices whose moments fit, those with fewest inputs first, else in the order given. */
-export function affordable(matrices: Iterable<{ name: string; inner: number }>): Set<string> {
+/** The matrices whose moments fit, those with fewest inputs first, else in the order given, and the bytes of those. */
+export function affordable(matrices: Iterable<{ name: string; inner: number }>): { fit: Set<string>; bytes: number } {
   const fit = new Set<string>();
-  let left = mostBytes;
+  let bytes = 0;
   for (const { name, inner } of [...matrices].sort((a, b) => a.inner - b.inner)) {
-    left -= 4 * inner ** 2;
-    if (inner > mostInputs || left < 0) break;
+    const more = 4 * inner ** 2;
+    if (inner > mostInputs || bytes + more > mostBytes) break;
     fit.add(name);
+    bytes += more;
   }
-  return fit;
+  return { fit, bytes };
+}
+
+/** Bytes that moments of a model's matrices take, at most. */
+export function momentBytes(tensors: Iterable<Pick<TensorInfo, "name" | "shape">>): number {
+  const matrices = [...tensors].filter(({ name }) => compensable(name));
+  return affordable(matrices.map(({ name, shape }) => ({ name, inner: quantMatrix(name, shape).inner }))).bytes;
+}
+
+/** All matrices but the embedding, whose rows are looked up as well, each by itself. */
+export function compensable(name: string): boolean {
+  const kind = weightKind(name);
+  return kind !== undefined && kind !== "embedding";
 }
 
 interface Sum {

@@ -68,8 +68,7 @@ export async function buildNative() {
   const names = readdirSync(folder).filter((name) => /\.[ch]$/.test(name));
   for (const name of names.sort()) hash.update(name).update(readFileSync(join(folder, name)));
   const stamp = `${nativeLibrary}.stamp`;
-  const [builtKey, builtTexts] =
-    existsSync(nativeLibrary) && existsSync(stamp) ? readFileSync(stamp, "utf8").split("\n") : [];
+  const [builtKey, builtTexts, library] = builtAs(stamp);
   // Signatures take a run of Bun, so they are asked for only when a text changed.
   const texts = hash.copy();
   for (const path of specifications()) texts.update(readFileSync(path));
@@ -78,7 +77,7 @@ export async function buildNative() {
   const lines = (await mustRun(bunPath(root), [signatures])).replaceAll("\n", "\\n");
   const key = hash.update(lines).digest("hex");
   if (builtKey === key) {
-    writeFileSync(stamp, `${key}\n${textsKey}`);
+    writeStamp(stamp, [key, textsKey, library]);
     return { path: nativeLibrary, worked: false };
   }
   const compiler = findC();
@@ -96,13 +95,29 @@ export async function buildNative() {
       writeFileSync(failure, `${key} ${compiler}\n${reason}`);
       return { reason, worked: true };
     }
+    const built = fileHash(join(scratch, "library"));
     renameSync(join(scratch, "library"), nativeLibrary);
-    writeFileSync(stamp, `${key}\n${textsKey}`);
+    writeStamp(stamp, [key, textsKey, built]);
     return { path: nativeLibrary, worked: true };
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
 }
+
+/** Hashes of what the library was built from, and its own; none where it is missing, or another build has replaced it since. */
+function builtAs(stamp) {
+  if (!existsSync(nativeLibrary) || !existsSync(stamp)) return [];
+  const hashes = readFileSync(stamp, "utf8").split("\n");
+  return hashes[2] === fileHash(nativeLibrary) ? hashes : [];
+}
+
+function writeStamp(stamp, hashes) {
+  const partial = `${stamp}.${process.pid}`;
+  writeFileSync(partial, hashes.join("\n"));
+  renameSync(partial, stamp);
+}
+
+const fileHash = (path) => createHash("sha256").update(readFileSync(path)).digest("hex");
 
 /** Compiles and links `library` in the scratch folder; returns the compiler's first complaint if there is none. */
 async function compile(compiler, folder, scratch, lines) {

@@ -89,6 +89,15 @@ describe("make-model", () => {
     expect((await lola(["models", "show", join(home, path)])).out).toContain("nothing was learnt");
   });
 
+  test("gives tensors the types that quantizing does: the first layer of q4 has 8 bits", async () => {
+    await make("layers.lola", "--type", "q4");
+    const { model } = JSON.parse((await lola(["models", "show", join(home, "layers.lola"), "--json"])).out);
+    const types = new Map(model.tensors.map(({ name, type }: { name: string; type: string }) => [name, type]));
+    expect(types.get("h.0.mlp.c_fc.weight")).toBe("q8_64");
+    expect(types.get("h.1.attn.c_attn.weight")).toBe("q4_64");
+    expect(types.get("h.1.moe.gate.weight")).toBe("f32");
+  });
+
   test("writes the published layout, with the weights of the file", async () => {
     expect(await make("random-hf", "--type", "f16", "--to", "hf")).toMatchObject({ code: 0, err: "" });
     await make("random-f16.lola", "--type", "f16", "--force");
@@ -104,6 +113,12 @@ describe("make-model", () => {
     expect((await lola(["bench", "make-model"])).err).toContain("missing -o FILE");
     expect(existsSync(join(home, "x.lola"))).toBe(false);
   });
+});
+
+test("a model that does not fit is refused before it is loaded", async () => {
+  const ran = await lola(["bench", "generate", "--shape", "16384-48-8-65536-8192-16", "--device", "reference"]);
+  expect(ran).toMatchObject({ code: 4, out: "" });
+  expect(ran.err).toMatch(/random 16384-48-8-65536-8192-16, f32 needs [\d.]+ TB of memory .* are left/);
 });
 
 test("what cannot be measured is misuse", async () => {

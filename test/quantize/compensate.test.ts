@@ -6,7 +6,7 @@ import type { Device } from "../../src/device/device.ts";
 import { openReference } from "../../src/device/reference.ts";
 import { feedbackOf } from "../../src/quantize/compensate.ts";
 import { MatrixQuantizer } from "../../src/quantize/matrix.ts";
-import { affordable } from "../../src/quantize/moments.ts";
+import { affordable, momentBytes } from "../../src/quantize/moments.ts";
 import { bell } from "./made.ts";
 
 const device = openReference();
@@ -137,11 +137,25 @@ describe("a matrix", () => {
   });
 });
 
+test("the memory of a model's moments is told by its tensors: all matrices but the embedding", () => {
+  const tensors = [
+    { name: "wte.weight", shape: [512, 64] },
+    { name: "ln_f.weight", shape: [64] },
+    { name: "h.0.attn.c_attn.weight", shape: [64, 192] },
+    { name: "h.1.moe.gate.weight", shape: [64, 4] },
+    { name: "h.1.moe.experts.0.c_proj.weight", shape: [128, 64] },
+  ];
+  expect(momentBytes(tensors)).toBe(4 * (64 ** 2 + 128 ** 2));
+});
+
 test("moments are kept while they fit: few inputs first, then those that come first, 4,096 at most", () => {
   const of = (count: number, inner: number) =>
     Array.from({ length: count }, (_, i) => ({ name: `${inner}.${i}`, inner }));
-  expect(affordable([...of(3, 8192), ...of(2, 512)])).toEqual(new Set(["512.0", "512.1"]));
-  const large = [...affordable([...of(20, 4096), ...of(1, 1024)])];
+  expect(affordable([...of(3, 8192), ...of(2, 512)])).toEqual({
+    fit: new Set(["512.0", "512.1"]),
+    bytes: 2 * 4 * 512 ** 2,
+  });
+  const large = [...affordable([...of(20, 4096), ...of(1, 1024)]).fit];
   expect(large[0]).toBe("1024.0");
   expect(large.slice(1)).toEqual(of(15, 4096).map(({ name }) => name));
 });
