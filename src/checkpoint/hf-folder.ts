@@ -2,13 +2,12 @@
 import * as fs from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { DataError, LolaError } from "../base/errors.ts";
-import { Sha256 } from "../base/hash.ts";
 import { version } from "../base/version.ts";
 import { unreadable } from "./bytes.ts";
 import { fromHfConfig } from "./hf-config.ts";
 import { checkTensors } from "./layout.ts";
 import { openSafeTensors, type SafeTensor, type SafeTensorsFile } from "./safetensors.ts";
-import { identityOf, type ModelSource, type TensorHash } from "./source.ts";
+import { identityOf, type ModelSource, tensorHashes } from "./source.ts";
 import type { TensorInfo } from "./tensor.ts";
 
 /** Names of tokenizer files → their text → the tokenizer, and how many ids it has. The tokenizer's own folder knows how. */
@@ -84,21 +83,13 @@ export function openHfFolder(folder: string, parseTokenizer: ParseTokenizer): Mo
       notes,
       read,
       get identity() {
-        return (identity ??= identityOf(config, tokenizer.data, hashes(tensors, read)));
+        return (identity ??= identityOf(config, tokenizer.data, tensorHashes(tensors, read)));
       },
       close,
     };
   } catch (error) {
     close();
     throw error;
-  }
-}
-
-function* hashes(tensors: Map<string, TensorInfo>, read: ModelSource["read"]): Generator<TensorHash> {
-  for (const tensor of tensors.values()) {
-    const content = new Sha256();
-    for (const piece of read(tensor.name)) content.update(piece);
-    yield { ...tensor, sha256: content.hex() };
   }
 }
 

@@ -1,5 +1,5 @@
 /** A model that can be read, whatever it is stored in: what a `.lola` file and a Hugging Face folder have in common. */
-import { sha256 } from "../base/hash.ts";
+import { Sha256, sha256 } from "../base/hash.ts";
 import type { Reader } from "./bytes.ts";
 import type { ModelConfig } from "./config.ts";
 import { encode, type Plain } from "./msgpack.ts";
@@ -68,4 +68,16 @@ export function identityOf(config: ModelConfig, tokenizer: unknown, leaves: Iter
     a < b ? -1 : 1,
   );
   return sha256(encode(["lola identity 1", config, tokenizer, rows]));
+}
+
+/** Hashes of tensors that no file's header has; reads all of them. */
+export function* tensorHashes(
+  tensors: ReadonlyMap<string, TensorInfo>,
+  read: ModelSource["read"],
+): Generator<TensorHash> {
+  for (const tensor of tensors.values()) {
+    const content = new Sha256();
+    for (const piece of read(tensor.name)) content.update(piece);
+    yield { ...tensor, sha256: content.hex() };
+  }
 }

@@ -15,15 +15,20 @@ export interface Comparison {
   sameExpert: number[];
 }
 
+/** [MoE layer][expert]: what the first model calls an expert of the second. */
+export type ExpertNames = readonly (readonly number[])[];
+
 /**
- * Reads a text with two models that have one tokenizer and one config, by windows as `scoreText` does.
+ * Reads a text with two models that have one tokenizer and equally many layers, by windows as `scoreDocuments` does.
  * @param models likelihoods that observe, of equal batch
+ * @param names default: both call their experts alike
  */
 export async function compareOn(
   models: readonly [Likelihood, Likelihood],
   tokenizer: Tokenizer,
   text: string,
   size: Windows,
+  names?: ExpertNames,
 ): Promise<Comparison> {
   const windows = windowsOf(tokenizer.encode(text), size);
   const total: Comparison = { bytes: Buffer.byteLength(text), tokens: 0, bits: [0, 0], sameBest: 0, sameExpert: [] };
@@ -41,7 +46,8 @@ export async function compareOn(
         if (a.best[t] === b.best[t]) total.sameBest++;
         for (const [layer, experts] of a.experts.entries()) {
           total.sameExpert[layer] ??= 0;
-          if (experts[t] === b.experts[layer]![t]) total.sameExpert[layer]!++;
+          const other = b.experts[layer]![t]!;
+          if (experts[t] === (names ? names[layer]![other] : other)) total.sameExpert[layer]!++;
         }
       }
     }

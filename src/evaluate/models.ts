@@ -3,7 +3,7 @@ import { moeLayers } from "../checkpoint/config.ts";
 import type { Document } from "../data/documents.ts";
 import { Likelihood } from "../model/likelihood.ts";
 import type { Model } from "../model/open.ts";
-import { type Comparison, compareOn } from "./compare.ts";
+import { type Comparison, compareOn, type ExpertNames } from "./compare.ts";
 import { windowsOf } from "./text.ts";
 
 /** Bits per byte by both models. */
@@ -33,6 +33,8 @@ export interface ModelCost {
 }
 
 export interface CompareOptions {
+  /** Where the second model has other experts. */
+  names?: ExpertNames;
   /** Called before each language. */
   progress?: (done: number, all: number, language: string) => void;
   signal?: AbortSignal;
@@ -45,14 +47,14 @@ const rows = 1024;
 
 /**
  * Reads every text with both models, by windows of at most 512 tokens that overlap by half.
- * @param models with one config, tokenizer and device
+ * @param models with one tokenizer and device, and one config but for the number of experts
  * @param texts at least one, none empty, each of another language
  * @throws DOMException AbortError after `signal`
  */
 export async function compareModels(
   models: readonly [Model, Model],
   texts: readonly Document[],
-  { progress, signal }: CompareOptions = {},
+  { names, progress, signal }: CompareOptions = {},
 ): Promise<ModelCost> {
   const [{ config, tokenizer, device }] = models;
   const context = Math.min(config.context, longest);
@@ -60,13 +62,13 @@ export async function compareModels(
   const size = { eos, vocabulary, context, stride: Math.ceil(context / 2) };
   const most = Math.max(...texts.map(({ text }) => windowsOf(tokenizer.encode(text), size).length));
   const batch = Math.max(1, Math.min(most, Math.floor(rows / context)));
-  const observer = ({ weights }: Model) => new Likelihood(device, { ...config, context }, weights, batch, true);
+  const observer = ({ config, weights }: Model) => new Likelihood(device, { ...config, context }, weights, batch, true);
   const observers = [observer(models[0]), observer(models[1])] as const;
   const found: { language: string; comparison: Comparison }[] = [];
   for (const { language, text } of texts) {
     signal?.throwIfAborted();
     progress?.(found.length, texts.length, language);
-    found.push({ language, comparison: await compareOn(observers, tokenizer, text, size) });
+    found.push({ language, comparison: await compareOn(observers, tokenizer, text, size, names) });
   }
   const sum = (of: (comparison: Comparison) => number) =>
     found.reduce((total, { comparison }) => total + of(comparison), 0);

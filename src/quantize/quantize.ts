@@ -7,7 +7,7 @@ import { type FloatType, fromFloats, toFloats } from "../base/float.ts";
 import { isQuantType, type QuantType } from "../base/quant.ts";
 import type { WriteOptions } from "../checkpoint/container.ts";
 import { FloatReader } from "../checkpoint/floats.ts";
-import { saveLola } from "../checkpoint/lola-file.ts";
+import { type ModelMeta, saveLola } from "../checkpoint/lola-file.ts";
 import type { RoutingProfile } from "../checkpoint/profile.ts";
 import { quantMatrix, type WeightKind, weightKind, weightKinds } from "../checkpoint/quantized.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
@@ -23,6 +23,8 @@ export interface QuantizeOptions extends WriteOptions {
   moments?: ReadonlyMap<string, Float32Array>;
   /** From calibration as well; without it the model keeps its own. */
   routing?: RoutingProfile;
+  /** All but the weights of the new file; default: `metaOf`. */
+  meta?: ModelMeta;
   /** Called with the bytes of the source that are done, and all of them. */
   progress?: (done: number, all: number) => void;
   signal?: AbortSignal;
@@ -89,7 +91,8 @@ export async function quantizeModel(
   const quantizer = new MatrixQuantizer(device, changing);
   try {
     const tensors = streams(quantizer, source, plan, measured, options);
-    const identity = await saveLola(path, { ...metaOf(source, plan, options.routing), tensors }, options);
+    const meta = options.meta ?? metaOf(source, plan, options.routing);
+    const identity = await saveLola(path, { ...meta, tensors }, options);
     return { identity, fileBytes: statSync(path).size, ...summary(source, plan, measured) };
   } finally {
     quantizer.close();

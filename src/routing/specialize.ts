@@ -3,6 +3,7 @@ import { version } from "../base/version.ts";
 import { moeLayers } from "../checkpoint/config.ts";
 import { FloatReader } from "../checkpoint/floats.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
+import type { TensorType } from "../checkpoint/tensor.ts";
 import type { Document } from "../data/documents.ts";
 import type { Device } from "../device/device.ts";
 import type { Model } from "../model/open.ts";
@@ -18,17 +19,18 @@ export interface SpecializedLayer {
   kept: number[];
   /** Share of the tokens whose expert stays. */
   covered: number;
-  /** Of the layer's output on the texts, Σ (new − old)² / Σ old²: with the experts as they were, and fitted. */
-  removed: number;
-  fitted: number;
+  /** What the others' leaving costs the layer's output on the texts, before the rest is fitted: Σ (new − old)² / Σ old². */
+  error: number;
 }
 
 export interface Specialized {
   layers: SpecializedLayer[];
   /** Of the texts. */
   tokens: number;
-  /** The new model; what was fitted is f32 in it. Closes the one that it was made from. */
+  /** The new model. Closes the one that it was made from. */
   source: ModelSource;
+  /** Of what was fitted, and is f32 in the new model: how it was stored, by its new name. */
+  stored: ReadonlyMap<string, TensorType>;
 }
 
 export interface SpecializeOptions {
@@ -71,29 +73,30 @@ export async function specialize(
   const mixtures = moeLayers(config);
   const layers: SpecializedLayer[] = [];
   const changed = new Map<string, Float32Array>();
+  const stored = new Map<string, TensorType>();
   const choices: Kept[] = [];
   for (const [i, layer] of mixtures.entries()) {
     progress?.(i, mixtures.length);
     const seen = await outputsOf(trace, i, gateOf(source, layer), inputs[i]!, signal);
     const kept = chooseExperts(seen, keep);
-    const errors = { removed: 0, fitted: 0, energy: squares(seen.said) };
+    let error = 0;
     for (const [place, expert] of kept.experts.entries()) {
       signal?.throwIfAborted();
       const name = `h.${layer}.moe.experts`;
       const old = second(source, `${name}.${expert}`);
       const fitted = await fit(device, trace, { seen, kept, layer: i, place, old });
-      errors.removed += fitted.before;
-      errors.fitted += fitted.after;
-      changed.set(`${name}.${place}.c_proj.weight`, fitted.weight);
-      changed.set(`${name}.${place}.c_proj.bias`, fitted.bias);
+      error += fitted.error;
+      for (const part of ["weight", "bias"] as const) {
+        changed.set(`${name}.${place}.c_proj.${part}`, fitted[part]);
+        stored.set(`${name}.${place}.c_proj.${part}`, source.tensors.get(`${name}.${expert}.c_proj.${part}`)!.type);
+      }
     }
     choices.push(kept);
     layers.push({
       layer,
       kept: kept.experts,
       covered: covered(seen, kept),
-      removed: errors.removed / errors.energy,
-      fitted: errors.fitted / errors.energy,
+      error: error / squares(seen.said),
     });
   }
   const specialized = withoutExperts(source, {
@@ -107,7 +110,7 @@ export async function specialize(
       notes: [...source.provenance.notes, ...source.notes, ...told(spans, layers, config.experts)],
     },
   });
-  return { layers, tokens: inputs[0]!.length / config.width, source: specialized };
+  return { layers, tokens: inputs[0]!.length / config.width, source: specialized, stored };
 }
 
 /** What all tokens bring to each mixture, and which are whose. */
@@ -182,7 +185,7 @@ interface Expert {
   old: Float32Array;
 }
 
-/** A kept expert's second matrix, so that its tokens hear what the layer said; with the squared error before and after. */
+/** A kept expert's second matrix, so that its tokens hear what the layer said; with the squared error before. */
 async function fit(device: Device, trace: ExpertTrace, { seen, kept, layer, place, old }: Expert) {
   const { width, inner } = trace;
   const expert = kept.experts[place]!;
@@ -191,12 +194,12 @@ async function fit(device: Device, trace: ExpertTrace, { seen, kept, layer, plac
     weight: all.slice(0, inner * width),
     bias: all.slice(inner * width),
   });
-  if (own.length === 0) return { ...split(old), before: 0, after: 0 };
+  if (own.length === 0) return { ...split(old), error: 0 };
   const { hidden, output } = await trace.work(layer, expert, gathered(seen.inputs, own, width));
   const scale = kept.scales[place]!;
   const x = new Float32Array(own.length * (inner + 1));
   const missing = new Float32Array(own.length * width);
-  let before = 0;
+  let error = 0;
   for (const [i, t] of own.entries()) {
     const p = kept.probability[t]!;
     const at = i * (inner + 1);
@@ -204,32 +207,12 @@ async function fit(device: Device, trace: ExpertTrace, { seen, kept, layer, plac
     x[at + inner] = p;
     for (let c = 0; c < width; c++) {
       const [wanted, got] = [seen.said[t * width + c]!, p * output[i * width + c]!];
-      before += (wanted - got) ** 2;
+      error += (wanted - got) ** 2;
       missing[i * width + c] = wanted - scale * got;
     }
   }
   const more = await ridge(device, x, missing, own.length);
-  return {
-    ...split(old.map((weight, i) => scale * weight + more[i]!)),
-    before,
-    after: leftOver(x, more, missing, own.length),
-  };
-}
-
-/** ‖Y − X·W‖² */
-function leftOver(x: Float32Array, w: Float32Array, y: Float32Array, rows: number): number {
-  const [inner, cols] = [x.length / rows, y.length / rows];
-  const left = new Float64Array(cols);
-  let sum = 0;
-  for (let t = 0; t < rows; t++) {
-    for (let c = 0; c < cols; c++) left[c] = y[t * cols + c]!;
-    for (let k = 0; k < inner; k++) {
-      const factor = x[t * inner + k]!;
-      for (let c = 0; c < cols; c++) left[c]! -= factor * w[k * cols + c]!;
-    }
-    sum += squares(left);
-  }
-  return sum;
+  return { ...split(old.map((weight, i) => scale * weight + more[i]!)), error };
 }
 
 /** Where the texts' tokens go without the experts that left, as the whole model would send them. */
@@ -299,7 +282,7 @@ function gathered(x: Float32Array, rows: readonly number[], width: number): Floa
   return some;
 }
 
-function squares(values: Float32Array | Float64Array): number {
+function squares(values: Float32Array): number {
   let sum = 0;
   for (const value of values) sum += value * value;
   return sum;

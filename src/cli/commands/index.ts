@@ -14,6 +14,7 @@ import { models } from "./models.ts";
 import { pull } from "./pull.ts";
 import { quantize } from "./quantize.ts";
 import { routing } from "./routing.ts";
+import { specialize } from "./specialize.ts";
 import { tokenizer } from "./tokenizer.ts";
 import { train } from "./train.ts";
 
@@ -25,6 +26,7 @@ export const commands: readonly Command[] = [
   merge,
   quantize,
   routing,
+  specialize,
   importCommand,
   exportCommand,
   pull,
