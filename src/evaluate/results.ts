@@ -142,11 +142,11 @@ function notResults(path: string, cause?: unknown): DataError {
 
 /** Whoever changed a number by hand meets it again; what code relies on is looked at. */
 function isResults(value: unknown): value is Results {
-  const found = value as Partial<TextResults & TaskResults> | null;
-  if (typeof found !== "object" || found === null || !areConditions(found)) return false;
-  const { kind, texts, samples } = found as Partial<Results>;
-  const scores = kind === "text" ? found.languages : kind === "tasks" ? found.tasks : undefined;
-  return Array.isArray(scores) && typeof texts?.hash === "string" && Array.isArray(samples) && samples.every(isSample);
+  if (!areConditions(value)) return false;
+  const { kind, texts, samples, languages, tasks } = value as unknown as Record<string, unknown>;
+  const scores = kind === "text" ? languages : kind === "tasks" ? tasks : undefined;
+  const hash = (texts as { hash?: unknown } | undefined)?.hash;
+  return Array.isArray(scores) && typeof hash === "string" && Array.isArray(samples) && samples.every(isSample);
 }
 
 /** Is this the head of results or of a journal? */
@@ -157,14 +157,12 @@ export function areConditions(value: unknown): value is Conditions {
 }
 
 export function isSample(value: unknown): value is Sample {
-  const sample = (value ?? {}) as Partial<TextSample & TaskSample>;
-  if (typeof sample.id !== "string") return false;
-  if ((sample.kind as string) === "task") return typeof sample.task === "string" && numbers(sample.metrics);
-  const { language, bytes, tokens, bits, parts } = sample;
-  const sums = { bytes, tokens, bits } as Record<string, unknown>;
-  return sample.kind === "text" && typeof language === "string" && numbers(sums) && Array.isArray(parts);
+  const { kind, id, task, metrics, language, bytes, tokens, bits, parts } = (value ?? {}) as Record<string, unknown>;
+  if (typeof id !== "string") return false;
+  if (kind === "task") return typeof task === "string" && numbers(metrics);
+  return kind === "text" && typeof language === "string" && numbers({ bytes, tokens, bits }) && Array.isArray(parts);
 }
 
-function numbers(record: Readonly<Record<string, unknown>> | undefined): boolean {
-  return record !== undefined && Object.values(record).every((value) => typeof value === "number");
+function numbers(record: unknown): boolean {
+  return typeof record === "object" && record !== null && Object.values(record).every((one) => typeof one === "number");
 }

@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { openDevice } from "../../src/device/choose.ts";
-import { scoreText } from "../../src/evaluate/text.ts";
+import { numbered, scoreDocuments } from "../../src/evaluate/text.ts";
 import { Likelihood } from "../../src/model/likelihood.ts";
 import { loadModel, openSource } from "../../src/model/open.ts";
 
@@ -33,14 +33,22 @@ const source = openSource(path);
 const model = loadModel(device, source);
 const { eos, vocabulary, context } = model.config;
 const likelihood = new Likelihood(device, model.config, model.weights, 4);
-const rows: Row[] = [];
-for (const baseline of baselines.rows) {
-  const text = readFileSync(join(out, "corpus/udhr", `${baseline.code}.txt`), "utf8");
-  const size = { eos, vocabulary, context, stride: context / 4 };
-  const { bits, bytes } = await scoreText(likelihood, model.tokenizer, text, size);
-  rows.push({ ...baseline, model: bits / bytes });
-  console.error(`${baseline.code} ${(bits / bytes).toFixed(3)} (xz ${baseline.xz.toFixed(3)})`);
-}
+const documents = baselines.rows.map(({ code }) => ({
+  language: code,
+  text: readFileSync(join(out, "corpus/udhr", `${code}.txt`), "utf8"),
+}));
+const bits = new Map<string, number>();
+await scoreDocuments(
+  likelihood,
+  model.tokenizer,
+  numbered(documents),
+  { eos, vocabulary, context, stride: context / 4 },
+  {
+    done: (sample) => bits.set(sample.language, sample.bits / sample.bytes),
+    progress: (bytes) => console.error(`${bytes} bytes`),
+  },
+);
+const rows = baselines.rows.map((row): Row => ({ ...row, model: bits.get(row.code)! }));
 device.close();
 
 const below = (bar: (row: Row) => number) => rows.filter((row) => row.model < bar(row)).length;
