@@ -2,10 +2,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { saveFile } from "../base/atomic.ts";
 import { escapeHtml, factList, page } from "../base/page.ts";
+import { short } from "../base/scale.ts";
 import { moeLayers } from "../checkpoint/config.ts";
 import type { LanguageShare } from "../data/sampling.ts";
 import { parameterCounts } from "../model/presets.ts";
-import { heatMap, lineChart, mostLines, type Series, short, smoothed } from "./charts.ts";
+import { heatMap, lineChart, mostLines, type Series, smoothed } from "./charts.ts";
 import type { RunSettings } from "./config.ts";
 import type { SpeedEvent, StepEvent, TrainingEvent, ValidationEvent } from "./events.ts";
 import { runFiles } from "./folder.ts";

@@ -1,6 +1,7 @@
 /** The report of a run: all of it there, nothing from elsewhere, names that cannot break the page. */
 import { expect, test } from "bun:test";
-import { lineChart, short, smoothed, ticks } from "../../src/train/charts.ts";
+import { short, ticks } from "../../src/base/scale.ts";
+import { lineChart, smoothed } from "../../src/train/charts.ts";
 import type { RunConfig } from "../../src/train/config.ts";
 import type { TrainingEvent } from "../../src/train/events.ts";
 import { renderReport } from "../../src/train/report.ts";
