@@ -9,11 +9,11 @@ import { type Numbered, numbered, scoreDocuments } from "../evaluate/text.ts";
 import { Likelihood } from "../model/likelihood.ts";
 import { planScoring } from "../model/memory.ts";
 import { loadModel } from "../model/open.ts";
-import { saveCsv } from "./eval-csv.ts";
+import { saveLanguages } from "./eval-csv.ts";
 import type { EvalContext, EvalFlags } from "./eval-flags.ts";
 import { saveReport } from "./eval-report.ts";
 import { evaluate } from "./eval-run.ts";
-import { describePlan } from "./memory.ts";
+import { checkPlan, describePlan } from "./memory.ts";
 import { remaining } from "./quantize-progress.ts";
 import type { Notes } from "./streams.ts";
 import { bytes, grouped } from "./style.ts";
@@ -58,7 +58,7 @@ export async function evaluateText(context: EvalContext): Promise<TextEvaluation
       };
     },
   });
-  if (flags.csv !== undefined) await saveCsv(flags.csv, results);
+  if (flags.csv !== undefined) await saveLanguages(flags.csv, results);
   if (flags.report !== undefined) await saveReport(flags.report, results);
   const { samples, ...sums } = results;
   const paths = { results: flags.output ?? null, csv: flags.csv ?? null, report: flags.report ?? null };
@@ -146,15 +146,10 @@ async function score(
 function checkMemory(device: Device, source: ModelSource, batch: number, context: number, notes: Notes): void {
   const plan = planScoring(device, source, batch, context);
   notes.tell(describePlan(plan));
-  const available = (device.info.memoryLimit ?? Number.POSITIVE_INFINITY) - device.memory;
-  if (plan.total <= available) return;
-  const smaller = [
-    { flags: "--batch 1", batch: 1, context },
-    { flags: `--batch 1 --ctx ${Math.min(256, context)}`, batch: 1, context: Math.min(256, context) },
-  ].find((one) => planScoring(device, source, one.batch, one.context).total <= available);
-  throw new LolaError(
-    "device",
-    `${source.label} needs ${describePlan(plan)}; ${bytes(Math.max(0, available))} are left`,
-    smaller?.flags ?? "lola quantize, or a machine with more memory",
-  );
+  checkPlan(device, plan, source.label, (available) => {
+    const fewer = Math.min(256, context);
+    const fits = (tokens: number) => planScoring(device, source, 1, tokens).total <= available;
+    if (fits(context)) return "--batch 1";
+    return fits(fewer) ? `--batch 1 --ctx ${fewer}` : "lola quantize, or a machine with more memory";
+  });
 }

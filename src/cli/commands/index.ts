@@ -4,6 +4,7 @@ import { bench } from "./bench.ts";
 import { chat } from "./chat.ts";
 import { completion } from "./completion.ts";
 import { doctor } from "./doctor.ts";
+import { evaluation } from "./eval.ts";
 import { exportCommand } from "./export.ts";
 import { finetune } from "./finetune.ts";
 import { generate } from "./generate.ts";
@@ -25,6 +26,7 @@ export const commands: readonly Command[] = [
   finetune,
   merge,
   quantize,
+  evaluation,
   routing,
   specialize,
   importCommand,
