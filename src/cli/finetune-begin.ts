@@ -38,6 +38,7 @@ export interface Read {
   template: Template;
   /** Absolute. */
   paths: string[];
+  keep: string[];
   /** To be put into the folder of the run. */
   stdin: KeptStdin | undefined;
 }
@@ -67,9 +68,11 @@ export async function readData(
   const sources = await dataFiles(paths);
   const { trainOnPrompt, tooLong = "error", context = model.config.context } = flags;
   const settings = { template, trainOnPrompt, tooLong, context, validation: validationShare(flags) };
-  const data = await readExamples(sources, model, settings, notes);
+  const kept = flags.keep.length > 0 ? await dataFiles(flags.keep) : [];
+  const data = await readExamples(sources, kept, model, settings, notes);
   const stdin = keptStdin(sources, folder);
-  return { data, template, paths: keptPaths(paths, stdin), stdin };
+  const keep = flags.keep.map((path) => resolve(path));
+  return { data, template, paths: keptPaths(paths, stdin), keep, stdin };
 }
 
 /** A new run. @throws LolaError, DataError */
@@ -79,7 +82,7 @@ export async function beginning(
   flags: FinetuneFlags,
   device: Device,
 ): Promise<Beginning> {
-  const { data, template, paths, stdin } = read;
+  const { data, template, paths, keep, stdin } = read;
   const { model, examples } = data;
   const { info } = device;
   const experts = await chosenExperts(data, flags, context.notes);
@@ -93,7 +96,7 @@ export async function beginning(
     model: model.config,
     base: { model: flags.model === undefined ? null : located(flags.model), identity: model.identity },
     device: deviceOf(info, flags),
-    ...{ paths, template, time },
+    ...{ paths, keep, template, time },
     languages: languages.length,
     rows: (epochs) => batches.rows(epochs),
     experts: experts?.map((layer) => layer.experts),
@@ -128,7 +131,8 @@ export async function resumption(
     const { trainOnPrompt, tooLong, validation } = config.data;
     const settings = { template: config.template, trainOnPrompt, tooLong, validation, context: config.shape.time };
     const sources = await dataFiles(paths.length > 0 ? paths : config.data.paths);
-    const data = await readExamples(sources, model, settings, notes);
+    const kept = config.data.keep ? await dataFiles(config.data.keep.paths) : [];
+    const data = await readExamples(sources, kept, model, settings, notes);
     return { config, data, memory: memoryOf(config, model), step, experts: undefined, stdin: undefined };
   } catch (error) {
     model.close();
@@ -147,6 +151,7 @@ interface ReadSettings extends Pick<TuningConfig["data"], "trainOnPrompt" | "too
 
 async function readExamples(
   sources: readonly Source<ExampleFormat>[],
+  kept: readonly Source<ExampleFormat>[],
   model: ModelSource,
   settings: ReadSettings,
   notes: Notes,
@@ -154,10 +159,9 @@ async function readExamples(
   const tokenizer = tokenizerOf(model);
   notes.progress("reading examples");
   try {
-    const examples: ExampleSet = await openExamples(sources, {
-      ...{ tokenizer, eos: model.config.eos, ...settings },
-      onProgress: (count) => notes.progress(`reading examples: ${grouped(count)}`),
-    });
+    const onProgress = (count: number) => notes.progress(`reading examples: ${grouped(count)}`);
+    const options = { tokenizer, eos: model.config.eos, ...settings, onProgress };
+    const examples: ExampleSet = await openExamples(sources, options, kept);
     return { model, tokenizer, examples };
   } finally {
     notes.progress("");

@@ -77,6 +77,18 @@ const data = {
     doc: "what becomes of examples longer than the context; only texts can be split (default: error)",
     category: "Data",
   },
+  keep: {
+    type: "list",
+    value: "PATH",
+    doc: "texts of what the model is to stay good at: learnt beside the data, and watched",
+    category: "Data",
+  },
+  forget: {
+    type: "percent",
+    value: "SHARE",
+    doc: "with --keep: how much worse it may get there, on average; more is taken back (default: 1%)",
+    category: "Data",
+  },
   validation: {
     type: "float",
     value: "SHARE",

@@ -26,7 +26,11 @@ const leastTime = 64;
 
 /** The memory of a run. */
 export function memoryOf(config: TuningConfig, model: PlannedModel): TrainingPlan {
-  return planTraining(config, trainedPart(config, model));
+  const plan = planTraining(config, trainedPart(config, model));
+  if (!config.data.keep) return plan;
+  // What is trained, as it was, as it is and between.
+  const copies = 3 * plan.gradients;
+  return { ...plan, program: plan.program + copies, total: plan.total + copies };
 }
 
 /**
@@ -87,7 +91,7 @@ export function leastMemory(
       model: config,
       base: { model: null, identity: "" },
       device: { kind: "cpu", name: "", software: true },
-      ...{ paths: [], template: alpaca, time: rowTokens(flags, config, 0), languages: 1 },
+      ...{ paths: [], keep: flags.keep, template: alpaca, time: rowTokens(flags, config, 0), languages: 1 },
       rows: () => 1,
       experts: method === "experts" ? all : undefined,
     },

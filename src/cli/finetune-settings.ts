@@ -21,6 +21,7 @@ export interface Basis {
   device: TuningConfig["device"];
   /** Files of the data. */
   paths: string[];
+  keep: string[];
   template: TuningConfig["template"];
   /** Tokens of a row. */
   time: number;
@@ -31,7 +32,7 @@ export interface Basis {
   experts: number[][] | undefined;
 }
 
-const defaults = { epochs: 3, rank: 16, patience: 5, validation: 0.05, share: 0.8 };
+const defaults = { epochs: 3, rank: 16, patience: 5, validation: 0.05, share: 0.8, forget: 0.01 };
 
 /** Learning rates that suit adapters, which begin at zero, and weights, which are good already. */
 const rates: Record<Method, number> = { lora: 1e-3, full: 2e-4, experts: 2e-4 };
@@ -70,6 +71,14 @@ export function checkFlags(flags: FinetuneFlags, model: ModelConfig): void {
     throw new LolaError("usage", "--optimizer muon is for weights: adapters have adamw", "without it");
   if (expertShare(flags) !== undefined && moeLayers(model).length === 0)
     throw new LolaError("usage", "the model has no experts", "--method lora");
+  if (flags.forget !== undefined && flags.keep.length === 0)
+    throw new LolaError("usage", "--forget has no meaning without --keep", "--keep with texts of what is to be kept");
+  if (flags.keep.length > 0 && (validationShare(flags) === 0 || flags.forget === 0 || flags.keep.includes("-")))
+    throw new LolaError(
+      "usage",
+      "--keep needs files, and held-out examples of them to measure",
+      "--validation and --forget above 0",
+    );
   if (flags.epochs !== undefined && flags.tokens !== undefined)
     throw new LolaError("usage", "--epochs and --tokens are two lengths", "one of them");
   const { batch, microBatch, context } = flags;
@@ -101,7 +110,10 @@ export function resolveTuning(flags: FinetuneFlags, basis: Basis): TuningConfig 
   const rows = flags.tokens === undefined ? basis.rows(flags.epochs ?? defaults.epochs) : flags.tokens / time;
   const steps = Math.ceil(rows / batch);
   const tokens = flags.tokens ?? steps * batch * time;
-  const validateEvery = flags.validateEvery ?? Math.min(500, Math.max(5, Math.round(steps / 20)));
+  const { keep } = basis;
+  // Each time, several strengths are measured where there is something to keep.
+  const often = keep.length > 0 ? 8 : 20;
+  const validateEvery = flags.validateEvery ?? Math.min(500, Math.max(5, Math.round(steps / often)));
   const rate = flags.lr ?? rates[method];
   return {
     version,
@@ -136,6 +148,7 @@ export function resolveTuning(flags: FinetuneFlags, basis: Basis): TuningConfig 
       windows: flags.windows ?? Math.max(2, Math.floor(64 / languages)),
       trainOnPrompt: flags.trainOnPrompt,
       tooLong: flags.tooLong ?? "error",
+      ...(keep.length > 0 && { keep: { paths: keep, forget: flags.forget ?? defaults.forget } }),
     },
     validateEvery,
     saveEvery: flags.saveEvery ?? validateEvery,
@@ -191,6 +204,7 @@ const held: { [K in keyof FinetuneFlags]?: (config: TuningConfig) => unknown } =
   windows: (c) => c.data.windows,
   trainOnPrompt: (c) => c.data.trainOnPrompt,
   tooLong: (c) => c.data.tooLong,
+  forget: (c) => c.data.keep?.forget,
   patience: (c) => c.patience,
   validateEvery: (c) => c.validateEvery,
   saveEvery: (c) => c.saveEvery,

@@ -48,6 +48,8 @@ export interface ExampleCounts {
 
 export interface LanguageSummary {
   language: string;
+  /** Is it only in sources that are to be kept? */
+  kept: boolean;
   train: ExampleCounts;
   validation: ExampleCounts;
 }
@@ -80,16 +82,20 @@ export interface ExampleSet {
  * Reads all examples. Each file holds one kind of example, told by the keys of its first; a text in a language of its
  * own says so by `lang`, else it is its file's. Examples are held out by a hash of their content, without the template,
  * so that equal examples are on one side; where that leaves none, the one with the lowest hash is.
+ * @param kept more of them: languages that are in these alone are what a model is to keep
  * @throws DataError with file and line: as readRows, parseRow and segmentsOf; data.long where an example is longer than
  *   the context; data.empty where there is none
  */
 export async function openExamples(
   sources: readonly Source<ExampleFormat>[],
   options: ExampleOptions,
+  kept: readonly Source<ExampleFormat>[] = [],
 ): Promise<ExampleSet> {
   const reader = new ExampleReader(options);
   const files: FileSummary[] = [];
   for (const source of sources) files.push(await readFile(source, reader, options));
+  reader.keeping();
+  for (const source of kept) files.push(await readFile(source, reader, options));
   return reader.finish(files);
 }
 
@@ -124,6 +130,8 @@ class ExampleReader {
   private readonly points = new WordList();
   /** Names, in the order in which they came. */
   private readonly names = new Map<string, number>();
+  /** Languages of the sources that are not to be kept. */
+  private learnt = Number.POSITIVE_INFINITY;
   private longest = { tokens: 0, where: () => "" };
   private tooLong = 0;
   private refused = 0;
@@ -131,6 +139,11 @@ class ExampleReader {
 
   constructor(private readonly options: ExampleOptions) {
     this.starts.push(0);
+  }
+
+  /** What follows is to be kept. */
+  keeping(): void {
+    this.learnt = this.names.size;
   }
 
   add(example: Example, language: string, where: () => string): void {
@@ -189,7 +202,10 @@ class ExampleReader {
     const counts = [train, validation].map((numbers) => countsOf(tokens, numbers, sorted.length));
     const summary: ExampleSummary = {
       files,
-      languages: sorted.map((language, i) => ({ language, train: counts[0]![i]!, validation: counts[1]![i]! })),
+      languages: sorted.map((language, i) => {
+        const kept = this.names.get(language)! >= this.learnt;
+        return { language, kept, train: counts[0]![i]!, validation: counts[1]![i]! };
+      }),
       longest,
       tooLong,
       dropped,

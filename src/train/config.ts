@@ -72,5 +72,7 @@ export interface TuningConfig extends RunSettings {
     windows: number;
     trainOnPrompt: boolean;
     tooLong: TooLong;
+    /** What the model is to stay good at: files, and the mean share by which it may get worse there. */
+    keep?: { paths: string[]; forget: number };
   };
 }

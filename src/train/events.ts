@@ -27,9 +27,12 @@ export interface ValidationEvent {
   event: "validation";
   step: number;
   tokens: number;
-  /** Over all languages together, and of each. */
+  /** Over all languages together but those that are only to be kept, and of each. */
   bitsPerByte: number;
   languages: Record<string, number>;
+  /** Where some are to be kept: how much of what was learnt was taken, and mean change of their bits per byte. */
+  strength?: number;
+  forgotten?: number;
   /** [MoE layers][E] share of the held-out tokens that each expert got, three digits. */
   load: number[][];
 }

@@ -12,7 +12,7 @@ import { takeLock } from "./lock.ts";
 import { isLeast, nextScaling } from "./loss-scale.ts";
 import { learningRate } from "./optimizer.ts";
 import { Stopwatch } from "./stopwatch.ts";
-import { type ValidationRow, validate } from "./validation.ts";
+import { type Validation, type ValidationRow, validate } from "./validation.ts";
 
 export interface TrainOptions {
   /** Aborted: the running step is finished, a checkpoint saved, and `train` returns "stopped". */
@@ -178,7 +178,7 @@ export abstract class Loop<C, S extends RunSettings = RunSettings> {
     const { config, state, rows } = this;
     const { step } = state;
     if (rows.length > 0) {
-      const found = await validate(this.engine, rows, this.names, stopped);
+      const found = await this.measure(stopped);
       if (!found) return;
       const event = { event: "validation", step, tokens: step * tokensOfStep(config), ...found } as const;
       this.metrics.add(event);
@@ -190,9 +190,18 @@ export abstract class Loop<C, S extends RunSettings = RunSettings> {
         await this.saveBest(runFiles(this.folder).best);
         onEvent({ event: "save", step, best: true });
       }
+      this.measured();
     }
     state.validated = step;
   }
+
+  /** Measures what there is now; undefined if it was stopped. */
+  protected measure(stopped: () => boolean): Promise<Validation | undefined> {
+    return validate(this.engine, this.rows, this.names, stopped);
+  }
+
+  /** Puts right what `measure` has changed, once it was saved. */
+  protected measured(): void {}
 
   /** Why a run cannot go on by itself. */
   private endless({ bad }: StepResult): LolaError {

@@ -21,8 +21,9 @@ import { isRun, readTuningConfig, runFiles, writeConfig } from "./folder.ts";
 import { checkSizes, holding, Loop, sameModel, stepsOf, tokensOfStep } from "./loop.ts";
 import { initialScaling } from "./loss-scale.ts";
 import type { Base } from "./parameters.ts";
+import { Scaled, temper } from "./strength.ts";
 import { openTuning, saveTuning, type Tuning, type TuningMeta, tunedTensors } from "./tuning.ts";
-import type { ValidationRow } from "./validation.ts";
+import { type Validation, type ValidationRow, validate } from "./validation.ts";
 
 /** What a run adapts, and to what. */
 export interface TuningData {
@@ -74,6 +75,12 @@ export class TuningRun extends Loop<ExampleCursor, TuningConfig> {
   protected readonly names: readonly string[];
   protected readonly rows: readonly ValidationRow[];
   private readonly batches: ExampleBatches;
+  /** Languages that the model is only to stay good at. */
+  private readonly kept: ReadonlySet<string>;
+  /** What was measured of the model as it began. */
+  private before: Validation | undefined;
+  /** What is trained, while an engine holds less of it. */
+  private scaled: Scaled | undefined;
 
   private constructor(
     folder: string,
@@ -93,6 +100,7 @@ export class TuningRun extends Loop<ExampleCursor, TuningConfig> {
     super(folder, config, engine, state, stored ? state.step : -1, unlock);
     const { examples, tokenizer } = data;
     this.names = examples.summary.languages.map(({ language }) => language);
+    this.kept = new Set(examples.summary.languages.flatMap(({ language, kept }) => (kept ? [language] : [])));
     this.rows = exampleValidationRows(examples, tokenizer, model.eos, shape.time, config.data.windows);
     this.batches = new ExampleBatches({
       ...{ tokens: examples.tokens, examples: examples.train, eos: model.eos },
@@ -166,6 +174,38 @@ export class TuningRun extends Loop<ExampleCursor, TuningConfig> {
     return `the ${count} rows before row ${cursor.row} of epoch ${cursor.epoch + 1}`;
   }
 
+  /**
+   * Where there is something to keep: the greatest strength at which it stays, and what is learnt then. The engine holds that
+   * much of the weights until it is `measured`.
+   */
+  protected override async measure(stopped: () => boolean): Promise<Validation | undefined> {
+    const { engine, rows, names, kept, data, config } = this;
+    const forget = config.data.keep?.forget;
+    const now = () => validate(engine, rows, names, stopped, kept);
+    if (forget === undefined || !rows.some(({ language }) => kept.has(names[language]!))) return now();
+    const scaled = await Scaled.of(engine, data.model);
+    this.scaled = scaled;
+    const at = (strength: number) => {
+      scaled.set(strength);
+      return now();
+    };
+    const before = (this.before ??= await at(0));
+    const forgotten = (found: Validation) => meanChange(before!, found, kept);
+    const found = before && this.step > 0 ? await temper(forget, at, forgotten) : undefined;
+    if (stopped()) {
+      this.measured();
+      return undefined;
+    }
+    scaled.set(found?.strength ?? 0);
+    const { strength, measured } = found ?? { strength: 0, measured: before! };
+    return { ...measured, strength, forgotten: forgotten(measured) };
+  }
+
+  protected override measured(): void {
+    this.scaled?.set(1);
+    this.scaled = undefined;
+  }
+
   protected async saveState(path: string): Promise<void> {
     await saveTuning(path, this.engine, { ...this.meta, training: this.state });
   }
@@ -202,6 +242,14 @@ export class TuningRun extends Loop<ExampleCursor, TuningConfig> {
     const from = `${this.base}; ${examples} in ${count(names.length, "language")}, ${tokens}`;
     return { made: "finetune", from, version, notes: [] };
   }
+}
+
+/** Mean over some languages of the share by which their bits per byte grew. */
+function meanChange(before: Validation, after: Validation, languages: ReadonlySet<string>): number {
+  const changes = Object.entries(after.languages).flatMap(([name, bits]) =>
+    languages.has(name) ? [bits / before.languages[name]! - 1] : [],
+  );
+  return changes.reduce((a, b) => a + b, 0) / changes.length;
 }
 
 /** @throws DataError "run.base" */

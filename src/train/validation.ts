@@ -16,12 +16,13 @@ export interface ValidationRow {
   bytes: number;
 }
 
-export type Validation = Pick<ValidationEvent, "bitsPerByte" | "languages" | "load">;
+export type Validation = Omit<ValidationEvent, "event" | "step" | "tokens">;
 
 /**
  * Measures all rows, as many at a time as the engine takes; the last batch is filled up with some again, uncounted.
  * @param names [languages]
  * @param stopped asked between batches
+ * @param kept languages that do not count in the sum
  * @returns undefined if it was stopped
  */
 export async function validate(
@@ -29,6 +30,7 @@ export async function validate(
   rows: readonly ValidationRow[],
   names: readonly string[],
   stopped: () => boolean,
+  kept: ReadonlySet<string> = new Set(),
 ): Promise<Validation | undefined> {
   const { batch, time } = engine.buffers.shape;
   const { experts } = engine.config;
@@ -54,7 +56,7 @@ export async function validate(
     for (const [layer, shares] of load.entries())
       for (let e = 0; e < experts; e++) shares[e]! += balance[(2 * layer + 1) * experts + e]! / batches;
   }
-  const sum = (values: Float64Array) => values.reduce((a, b) => a + b, 0);
+  const sum = (values: Float64Array) => values.reduce((a, b, i) => (kept.has(names[i]!) ? a : a + b), 0);
   const measured = names.map((name, i) => [name, bits[i]! / bytes[i]!] as const).filter((_, i) => bytes[i]! > 0);
   return {
     bitsPerByte: sum(bits) / sum(bytes),

@@ -337,11 +337,17 @@ test("what is told: languages by lang, else by file, their examples, tokens and 
   expect(summary.languages).toEqual([
     {
       language: "swa",
+      kept: false,
       train: { examples: 3, tokens: 3 * (prompt + completion), counted: 3 * completion },
       validation: none,
     },
-    { language: "yor", train: { examples: 1, tokens: prompt + completion, counted: completion }, validation: none },
-    { language: "zul", train: { examples: 1, tokens: text, counted: text }, validation: none },
+    {
+      language: "yor",
+      kept: false,
+      train: { examples: 1, tokens: prompt + completion, counted: completion },
+      validation: none,
+    },
+    { language: "zul", kept: false, train: { examples: 1, tokens: text, counted: text }, validation: none },
   ]);
   expect(summary.longest.tokens).toBe(Math.max(prompt + completion, text));
   expect(summary.longest.where).toEndWith("zul.jsonl line 1");
