@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { saveFile } from "../base/atomic.ts";
-import { LolaError } from "../base/errors.ts";
+import { DataError, LolaError } from "../base/errors.ts";
 import { version } from "../base/version.ts";
 import { moeLayers } from "../checkpoint/config.ts";
 import { openDevice } from "../device/choose.ts";
@@ -68,7 +68,7 @@ export async function collectRouting(context: RoutingContext): Promise<Collected
         collect(pass, tokenised(textsOf(texts), tokenizer, limits), { progress, signal, ...more });
       const found = await withTokens(flags.tokens, moeLayers(config).length, read);
       const taken = seconds();
-      if (found.length === 0) throw new LolaError("usage", `${texts.join(", ")}: no text in it`, usualTexts);
+      if (found.length === 0) throw new DataError("data.empty", `${texts.join(", ")}: no text in it`);
       const collection: Collection = {
         format: 1,
         version,
