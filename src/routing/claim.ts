@@ -1,7 +1,7 @@
 /** The paper's claim put to the test: do languages that pass like experts belong together, and by what? */
 import { type Language, languageOf } from "../data/languages.ts";
 import type { Collection } from "./collection.ts";
-import { among, type Distances, distances, routingDistances } from "./distance.ts";
+import { among, type Distances, distances, type Metric, metrics, routingDistances } from "./distance.ts";
 import { averageLinkage, copheneticCorrelation } from "./linkage.ts";
 import { type Correlation, type Mantel, mantel, type Permutations, permutationsOf } from "./mantel.ts";
 import { type NeighbourScore, neighbourScore } from "./neighbours.ts";
@@ -14,6 +14,8 @@ export interface Test {
   /** What is taken away from both before. */
   controls: readonly Predictor[];
   correlation: Correlation;
+  /** Of the distances by routing. */
+  metric: Metric;
   /** Transformer layer, 0-based; null: all layers of experts together. */
   layer: number | null;
   /** Only languages in this script. */
@@ -74,7 +76,7 @@ interface Known {
 }
 
 /**
- * Mantel tests of Jensen–Shannon distances between languages against their distances by each predictor, with partial ones, per layer
+ * Mantel tests of distances between languages by routing against their distances by each predictor, with partial ones, per layer
  * and for all, and scores of nearest neighbours. The same collection, seed and table of languages give the same numbers.
  * @param table as `languages()` gives it
  * @throws DOMException AbortError after `signal`
@@ -86,7 +88,7 @@ export async function testClaim(
 ): Promise<Claim> {
   const { known, unknown, doubles } = knownOf(collection, table);
   const script = commonest(known.map(({ language }) => language.script));
-  const routing = byLayer(collection);
+  const routing = routingOf(collection);
   const orders = permuter(permutations, seed);
   const tests = testsOf(collection.layers, script);
   const scores = neighboursOf(collection.layers, script);
@@ -101,14 +103,14 @@ export async function testClaim(
   const results: TestResult[] = [];
   for (const test of tests) {
     await next();
-    results.push(carriedOut(test, known, routing.get(test.layer)!, orders));
+    results.push(carriedOut(test, known, routing(test.layer, test.metric), orders));
   }
   const neighbours: Neighbours[] = [];
   for (const score of scores) {
     await next();
-    neighbours.push(scored(score, known, routing.get(score.layer)!, orders));
+    neighbours.push(scored(score, known, routing(score.layer, "js"), orders));
   }
-  const whole = routing.get(null)!;
+  const whole = routing(null, "js");
   return {
     permutations,
     seed: String(seed),
@@ -134,12 +136,17 @@ function knownOf({ languages }: Collection, table: ReadonlyMap<string, Language>
 }
 
 /** Distances over all layers (null), and in each. */
-function byLayer(collection: Collection): Map<number | null, Distances> {
+function routingOf(collection: Collection): (layer: number | null, metric: Metric) => Distances {
   const { layers, experts } = collection;
   const vectors = vectorsOf(collection);
-  const found = new Map<number | null, Distances>([[null, routingDistances(vectors, experts)]]);
-  for (const [i, layer] of layers.entries()) found.set(layer, routingDistances(layerOf(vectors, i, experts), experts));
-  return found;
+  const found = new Map<string, Distances>();
+  return (layer, metric) => {
+    const part = layer === null ? vectors : layerOf(vectors, layers.indexOf(layer), experts);
+    const key = `${layer} ${metric}`;
+    let made = found.get(key);
+    if (!made) found.set(key, (made = routingDistances(part, experts, metric)));
+    return made;
+  };
 }
 
 /** Orders of any number of languages, drawn once. */
@@ -157,6 +164,7 @@ function testsOf(layers: readonly number[], script: string): Test[] {
     predictor,
     controls: [],
     correlation: "spearman",
+    metric: "js",
     layer: null,
     script: null,
     shuffled: false,
@@ -168,6 +176,9 @@ function testsOf(layers: readonly number[], script: string): Test[] {
   return [
     ...each.map((predictor) => test(predictor)),
     ...each.map((predictor) => test(predictor, { correlation: "pearson" })),
+    ...metrics.flatMap((metric) =>
+      metric === "js" ? [] : [test("tree", { metric }), test("tree", { metric, controls: ["script", "place"] })],
+    ),
     ...[...inherited, "place" as const].map((predictor) => test(predictor, { controls: ["script"] })),
     ...inherited.map((predictor) => test(predictor, { controls: ["script", "place"] })),
     test("script", { controls: ["tree"] }),

@@ -62,11 +62,16 @@ test("layer by layer, with controls: family where family is, script where script
   const found = (predictor: string, layer: number | null, controls: string[] = [], script: string | null = null) =>
     claim.tests.find(
       (t) =>
-        [t.predictor, t.layer, t.script, t.correlation, t.shuffled].join() ===
-          [predictor, layer, script, "spearman", false].join() && t.controls.join() === controls.join(),
+        [t.predictor, t.layer, t.script, t.correlation, t.metric, t.shuffled].join() ===
+          [predictor, layer, script, "spearman", "js", false].join() && t.controls.join() === controls.join(),
     )!;
   expect(found("tree", 3).mantel!.r).toBeGreaterThan(0.6);
   expect(found("tree", 3).mantel!.p).toBeCloseTo(1 / 501, 12);
+  const others = claim.tests.filter(
+    ({ predictor, metric, controls }) => predictor === "tree" && metric !== "js" && controls.length === 0,
+  );
+  expect(others.map(({ metric }) => metric)).toEqual(["l1", "cosine"]);
+  for (const { mantel } of others) expect(Math.abs(mantel!.r - found("tree", null).mantel!.r)).toBeLessThan(0.1);
   expect(found("tree", 3, ["script"]).mantel!.r).toBeGreaterThan(0.6);
   expect(Math.abs(found("tree", 1).mantel!.r)).toBeLessThan(0.15);
   expect(found("script", 1).mantel!.r).toBeGreaterThan(0.6);
