@@ -23,7 +23,6 @@ export const taskFlags = {
     doc: "examples before each question (default: as the task says, which is mostly none)",
     category: "Tasks",
   },
-  limit: { type: "integer", value: "N", min: 1, doc: "only the first N rows of each task", category: "Tasks" },
   list: { type: "flag", doc: "list the tasks that ship", category: "Tasks" },
 } as const satisfies Flags;
 

@@ -1,54 +1,42 @@
-/** What `lola eval tasks` prints for people, and as CSV: the list of tasks, and their scores. */
-import type { TaskResults, TaskScore } from "../evaluate/results.ts";
+/** What `lola eval tasks` prints for people: the list of tasks, and their scores. */
 import { type ShippedTasks, shippedTasks } from "../evaluate/tasks/load.ts";
-import { type Style, table } from "./style.ts";
+import type { TasksEvaluation } from "./eval-tasks.ts";
+import { grouped, type Style, table } from "./style.ts";
 
 /** Those that ship, for `--list`. */
 export interface TaskList {
-  kind: "list";
-  tasks: ShippedTasks[];
+  shipped: ShippedTasks[];
 }
 
-export const listTasks = (): TaskList => ({ kind: "list", tasks: shippedTasks() });
+export const listTasks = (): TaskList => ({ shipped: shippedTasks() });
 
-export function showTaskList({ tasks }: TaskList, style: Style): string {
-  const rows = tasks.map(({ name, tasks: all, about }) => [name, all.length, style.dim(about)]);
-  return table([["task", "languages", "what it asks"].map(style.dim), ...rows]);
+export function showTaskList({ shipped }: TaskList, style: Style): string {
+  const rows = shipped.map(({ name, tasks, about }) => [name, tasks.length, `${tasks[0]} …`, style.dim(about)]);
+  return table([["", "languages", "by name", ""].map(style.dim), ...rows]);
 }
 
-/** Of a metric that is a share, as percent; with the standard error of its mean. */
-function shown(name: string, { value, error }: { value: number; error: number }): string {
-  const [scale, unit] = name === "perplexity" ? [1, ""] : [100, " %"];
-  return `${(scale * value).toFixed(1)} ± ${(scale * error).toFixed(1)}${unit}`;
-}
-
-const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
-
-export function showTasks({ model, tasks }: TaskResults, style: Style): string {
-  const names = metricNames(tasks);
+export function showTasks(result: TasksEvaluation, style: Style): string {
+  const { model, texts, tasks, settings, resumed, paths } = result;
+  const names = [...new Set(tasks.flatMap(({ metrics }) => Object.keys(metrics)))];
   const rows = tasks.map(({ task, language, samples, metrics, chance }) => [
     task,
     language ?? "",
-    samples,
+    grouped(samples),
     ...names.map((name) => (metrics[name] ? shown(name, metrics[name]) : "")),
-    chance === undefined ? "" : percent(chance),
+    chance === undefined ? "" : (100 * chance).toFixed(1),
   ]);
-  const head = ["task", "language", "questions", ...names, "by chance"].map(style.dim);
-  const told = "± is the standard error of the mean over questions.";
-  return `${style.bold(model.label)}\n\n${table([head, ...rows])}\n\n${style.dim(told)}`;
+  const questions = tasks.reduce((sum, { samples }) => sum + samples, 0);
+  const before = resumed > 0 ? `; ${grouped(resumed)} answered before` : "";
+  const files = Object.entries(paths).flatMap(([name, path]) => (path === null ? [] : [`${name}: ${path}`]));
+  return [
+    `${model.label} on ${texts.name}: ${grouped(questions)} questions, at most ${settings.context} tokens${before}`,
+    table([["", "", "questions", ...names, "by chance"].map(style.dim), ...rows]),
+    "% of questions ± its standard error; perplexity as it is",
+    ...(files.length > 0 ? [files.join("\n")] : []),
+  ].join("\n\n");
 }
 
-/** A line for each task and metric. */
-export function taskRows({ tasks }: TaskResults): (string | number)[][] {
-  const head = ["task", "language", "questions", "metric", "value", "stderr", "low", "high", "chance"];
-  const rows = tasks.flatMap(({ task, language = "", samples, metrics, chance = "" }) =>
-    Object.entries(metrics).map(([name, { value, error, interval }]) => {
-      const [low, high] = interval ?? ["", ""];
-      return [task, language, samples, name, value, error, low, high, name.startsWith("acc") ? chance : ""];
-    }),
-  );
-  return [head, ...rows];
+function shown(name: string, { value, error }: { value: number; error: number }): string {
+  const scale = name === "perplexity" ? 1 : 100;
+  return `${(scale * value).toFixed(1)} ± ${(scale * error).toFixed(1)}`;
 }
-
-/** In the order in which they come first. */
-const metricNames = (tasks: readonly TaskScore[]) => [...new Set(tasks.flatMap(({ metrics }) => Object.keys(metrics)))];

@@ -7,7 +7,7 @@ import type { Outcome } from "./metrics.ts";
 export interface SequenceOptions {
   /** Positions that the model has, at most. */
   context: number;
-  /** Sequences of one pass; default: as many as make up 1,024 positions. */
+  /** Sequences of one pass; default: by the device. */
   batch?: number;
   /** Is `greedy` wanted? It takes a look at all logits. */
   greedy: boolean;
@@ -15,7 +15,7 @@ export interface SequenceOptions {
 }
 
 /** Positions of one pass, where `batch` says nothing. */
-const positions = 1024;
+export const passTokens = { gpu: 8192, cpu: 1024, reference: 256 };
 /** Passes come in these lengths, and the model's context. */
 const lengths = [64, 128, 256, 512, 1024];
 
@@ -38,7 +38,7 @@ export async function* scoreSequences(
     const shorter = Math.max(0, ...lengths.filter((one) => one < length));
     let end = from;
     while (end < order.length && sequences[order[end]!]!.tokens.length > shorter) end++;
-    const rows = Math.max(1, Math.min(batch ?? Math.floor(positions / length), end - from));
+    const rows = Math.max(1, Math.min(batch ?? Math.floor(passTokens[device.info.kind] / length), end - from));
     const { kept, device: lent } = recording(device);
     const likelihood = new Likelihood(lent, { ...config, context: length }, weights, rows, greedy);
     try {
