@@ -1,9 +1,10 @@
 /** The flags of `lola eval`. */
 import type { Context } from "./context.ts";
+import { taskFlags } from "./eval-tasks-flags.ts";
 import { engineFlags, modelFlag } from "./flags.ts";
 import type { Flags, Values } from "./table.ts";
 
-export type EvalAction = "text" | "udhr" | "compare";
+export type EvalAction = "text" | "udhr" | "tasks" | "compare";
 
 export const evalFlags = {
   output: {
@@ -14,16 +15,17 @@ export const evalFlags = {
     complete: "file",
   },
   force: { type: "flag", doc: "begin anew over results of another model or other settings" },
-  csv: { type: "text", value: "FILE", doc: "write a line for each language too", complete: "file" },
+  csv: { type: "text", value: "FILE", doc: "write a line for each language or task too", complete: "file" },
   report: { type: "text", value: "HTML", doc: "write a page of bars and intervals too", complete: "file" },
-  lang: { type: "text", value: "A,B", doc: "only these languages", category: "Texts" },
+  lang: { type: "text", value: "CODES", doc: "only these languages, of tasks too", category: "Texts" },
   limit: {
     type: "count",
     value: "N",
     min: 1,
-    doc: "so many documents of each language, the first ones",
+    doc: "so many documents of each language, or rows of each task, the first ones",
     category: "Texts",
   },
+  ...taskFlags,
   ctx: {
     type: "integer",
     value: "N",

@@ -1,5 +1,5 @@
-/** What `lola eval tasks` prints for people: the list of tasks, and their scores. */
-import { type ShippedTasks, shippedTasks } from "../evaluate/tasks/load.ts";
+/** What `lola eval tasks` prints for people: the tasks that ship, and scores. */
+import type { ShippedTasks } from "../evaluate/tasks/load.ts";
 import type { TasksEvaluation } from "./eval-tasks.ts";
 import { grouped, type Style, table } from "./style.ts";
 
@@ -7,8 +7,6 @@ import { grouped, type Style, table } from "./style.ts";
 export interface TaskList {
   shipped: ShippedTasks[];
 }
-
-export const listTasks = (): TaskList => ({ shipped: shippedTasks() });
 
 export function showTaskList({ shipped }: TaskList, style: Style): string {
   const rows = shipped.map(({ name, tasks, about }) => [name, tasks.length, `${tasks[0]} …`, style.dim(about)]);
