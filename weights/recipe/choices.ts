@@ -4,7 +4,7 @@
  * a translation: not what XNLI or Belebele ask. Needs OUT of build.ts, and apt-get and dpkg-deb: Debian or a container of it.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { $ } from "bun";
 import { declaration } from "../../src/evaluate/declaration.ts";
 import { type Choice, choicesOf, halves, type Pair, some } from "./choice.ts";
@@ -113,8 +113,10 @@ async function emojiNames(): Promise<Map<string, Choice[]>> {
     .quiet();
   const names = new Map<string, Map<string, string>>();
   for (const path of new Bun.Glob("**/annotations/*.xml").scanSync({ cwd: unpacked, absolute: true })) {
-    const label = labelOf(path.replace(/^.*\/(.*)\.xml$/, "$1").replaceAll("_", "-"));
-    if (!label || !labels.includes(label)) continue;
+    const locale = basename(path, ".xml");
+    const label = labelOf(locale.replaceAll("_", "-"));
+    // A country's file has only what differs there; hi_Latn is written half in English.
+    if (!label || !labels.includes(label) || (locale.includes("_") && !label.includes("_"))) continue;
     const found = readFileSync(path, "utf8").matchAll(/<annotation cp="([^"]+)" type="tts">([^<]+)</g);
     // What a language inherits is marked by arrows.
     names.set(
