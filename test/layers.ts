@@ -40,6 +40,7 @@ const shared: readonly { from: string; file: string; reason: string }[] = [
 
 /** Packages and the folders that may import them. Node's and Bun's own modules are free, but for foreign functions. */
 const packages: Record<string, readonly string[]> = {
+  "@huggingface/jinja": ["src/evaluate"],
   "bun-webgpu": ["src/device/gpu"],
   "@webgpu/types": ["src/device/gpu"],
   "bun:ffi": ["src/device/cpu", "src/device/gpu"],
@@ -51,6 +52,7 @@ const packages: Record<string, readonly string[]> = {
   msgpackr: ["src/checkpoint"],
   papaparse: ["src/data"],
   "umap-js": ["src/routing"],
+  yaml: ["src/evaluate"],
   "zstd-napi": ["src/checkpoint"],
 };
 
