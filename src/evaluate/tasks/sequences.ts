@@ -68,7 +68,7 @@ async function outcomesOf(
     const best = observed ? observed[i]!.best : undefined;
     const { targets } = asked[i]!;
     // A target that is no token is not asked for.
-    const from = targets.findLastIndex((id) => id === vocabulary) + 1;
+    const from = targets.lastIndexOf(vocabulary) + 1;
     const likelihood = -losses[i]!.subarray(from).reduce((sum, loss) => sum + loss, 0);
     return {
       index,
