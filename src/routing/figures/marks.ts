@@ -43,7 +43,9 @@ export function marking(groups: readonly (string | undefined)[]): Marking {
     .slice(0, palette.length * shapes.length)
     .map(([name]) => name);
   const marks = names.map((name, i) => ({ name, ...markOf(i) }));
-  const of = groups.map((group) => (group === undefined || !names.includes(group) ? marks.length : names.indexOf(group)));
+  const of = groups.map((group) =>
+    group === undefined || !names.includes(group) ? marks.length : names.indexOf(group),
+  );
   return { marks: of.includes(marks.length) ? [...marks, { name: "others", ...alone }] : marks, of };
 }
 
