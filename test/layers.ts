@@ -46,6 +46,8 @@ const packages: Record<string, readonly string[]> = {
   "bun:ffi": ["src/device/cpu", "src/device/gpu"],
   cac: ["src/cli"],
   "@clack/prompts": ["src/cli"],
+  "@fontsource/noto-sans": ["src/routing/figures"],
+  "@resvg/resvg-wasm": ["src/routing/figures"],
   hyparquet: ["src/data"],
   "ml-hclust": ["src/routing"],
   "ml-pca": ["src/routing"],

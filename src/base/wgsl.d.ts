@@ -1,5 +1,0 @@
-/** WGSL files imported as text. */
-declare module "*.wgsl" {
-  const code: string;
-  export default code;
-}
