@@ -36,6 +36,13 @@ const run = {
     doc: "save a checkpoint (default: with each validation)",
     category: "Run",
   },
+  routingEvery: {
+    type: "integer",
+    value: "STEPS",
+    min: 1,
+    doc: "look where held-out text goes, expert by expert, and show it in the report (default: never)",
+    category: "Run",
+  },
   windows: {
     type: "integer",
     value: "N",

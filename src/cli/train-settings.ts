@@ -94,6 +94,7 @@ export function resolveSettings(flags: TrainFlags, basis: Basis): RunConfig {
     },
     validateEvery,
     saveEvery: flags.saveEvery ?? validateEvery,
+    ...(flags.routingEvery !== undefined && { routingEvery: flags.routingEvery }),
   };
 }
 
@@ -226,6 +227,7 @@ const held: { [K in keyof TrainFlags]?: (config: RunConfig) => unknown } = {
   windows: (c) => c.data.windows,
   validateEvery: (c) => c.validateEvery,
   saveEvery: (c) => c.saveEvery,
+  routingEvery: (c) => c.routingEvery,
   precision: (c) => c.device.precision ?? "f32",
 };
 

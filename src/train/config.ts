@@ -30,6 +30,8 @@ export interface RunSettings {
   /** Steps between validations, and between checkpoints. */
   validateEvery: number;
   saveEvery: number;
+  /** Steps between looks at where held-out text goes; absent: none. */
+  routingEvery?: number;
   /** Validations in a row that may be no better than the best; absent or 0: any number. */
   patience?: number;
   /** Is the model measured before the first step, too, and is there always something for use? */

@@ -1,4 +1,6 @@
 /** A model in training on a device: parameters, gradients and moments, and the programs of one step. */
+
+import { ignored } from "../../kernels/loss/cross_entropy_backward.ts";
 import { adamwUpdate } from "../../kernels/optim/adamw_update.ts";
 import { squaresBlock, squaresForward } from "../../kernels/reduce/squares_forward.ts";
 import { seedWords } from "../base/random.ts";
@@ -168,6 +170,14 @@ export class TrainingEngine {
   async evaluate(batch: MicroBatch): Promise<Losses> {
     this.put(batch);
     return this.run(this.forward, { ...this.seeds(0), ...dropValues(this.config, this.buffers, false), scale: 0 });
+  }
+
+  /** The expert of each row of a batch, with nothing dropped: [MoE layers, B · T]. @param inputs [B · T] */
+  async routes(inputs: Uint32Array): Promise<Uint32Array> {
+    this.put({ inputs, targets: new Uint32Array(inputs.length).fill(ignored) });
+    const values = { ...this.seeds(0), ...dropValues(this.config, this.buffers, false), scale: 0 };
+    const [experts] = await this.device.run(this.forward, values, { read: [this.buffers.expert] });
+    return new Uint32Array(experts!.slice().buffer);
   }
 
   private async run(program: Program, values: Record<string, number>): Promise<Losses> {

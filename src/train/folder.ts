@@ -18,6 +18,8 @@ export function runFiles(folder: string) {
     metrics: join(folder, "metrics.jsonl"),
     /** Speed events, one a line. */
     speed: join(folder, "speed.jsonl"),
+    /** Where held-out text goes, one step a line, if that is watched. */
+    routing: join(folder, "routing.jsonl"),
     /** The newest state, all of it: weights, moments, place in the data. */
     last: join(folder, "checkpoints", "last.lola"),
     /** The weights that did best on held-out text. */
@@ -100,6 +102,9 @@ function readSettings<S extends RunSettings>(
     throw new LolaError("usage", `${folder} holds a run of lola ${kind}`, `lola ${kind} --resume ${folder}`);
   for (const name of counts)
     if (!(Number.isSafeInteger(at(name)) && (at(name) as number) > 0)) throw wrong(`${name} is ${at(name)}, no count`);
+  const watched = at("routingEvery");
+  if (watched !== undefined && !(Number.isSafeInteger(watched) && (watched as number) > 0))
+    throw wrong(`routingEvery is ${watched}, no count`);
   for (const name of numbers) if (typeof at(name) !== "number") throw wrong(`${name} is ${at(name)}, no number`);
   if (!/^\d{1,20}$/.test(String(at("seed")))) throw wrong(`seed is ${at("seed")}, no number`);
   const optimizer = (at("recipe.optimizer") ?? "adamw") as Optimizer;

@@ -11,6 +11,7 @@ import { runFiles } from "./folder.ts";
 import { takeLock } from "./lock.ts";
 import { isLeast, nextScaling } from "./loss-scale.ts";
 import { learningRate } from "./optimizer.ts";
+import { RoutingWatch } from "./routing-watch.ts";
 import { Stopwatch } from "./stopwatch.ts";
 import { type Validation, type ValidationRow, validate } from "./validation.ts";
 
@@ -51,6 +52,7 @@ export abstract class Loop<C, S extends RunSettings = RunSettings> {
   protected abstract readonly rows: readonly ValidationRow[];
   private readonly metrics: JsonLog;
   private readonly speed: JsonLog;
+  private readonly watch?: RoutingWatch;
   private wanted = false;
 
   /**
@@ -69,6 +71,7 @@ export abstract class Loop<C, S extends RunSettings = RunSettings> {
     const files = runFiles(folder);
     this.metrics = JsonLog.open(files.metrics, state.metrics);
     this.speed = JsonLog.open(files.speed);
+    if (config.routingEvery) this.watch = new RoutingWatch(files.routing, config.routingEvery, state.step);
   }
 
   /** The next micro-batch. */
@@ -104,6 +107,8 @@ export abstract class Loop<C, S extends RunSettings = RunSettings> {
       const due = (every: number) => step % every === 0 || this.end !== undefined;
       if ((state.validated < step || this.unmeasured) && due(config.validateEvery))
         await this.validate(stopped, onEvent);
+      if (this.watch?.due(step, this.end !== undefined))
+        await this.watch.look(this.engine, this.rows, this.names, step, stopped);
       if (this.saved < step && (due(config.saveEvery) || stopped() || this.wanted)) await this.save(onEvent);
       const over = this.end !== undefined || stopped();
       stopwatch.lap(step, over);
@@ -122,6 +127,7 @@ export abstract class Loop<C, S extends RunSettings = RunSettings> {
   close(): void {
     this.metrics.close();
     this.speed.close();
+    this.watch?.close();
     this.unlock();
   }
 

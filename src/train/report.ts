@@ -10,6 +10,8 @@ import { heatMap, lineChart, mostLines, type Series, smoothed } from "./charts.t
 import type { RunSettings } from "./config.ts";
 import type { SpeedEvent, StepEvent, TrainingEvent, ValidationEvent } from "./events.ts";
 import { runFiles } from "./folder.ts";
+import { routingSection } from "./report-routing.ts";
+import { type RoutingEvent, readRouting } from "./routing-watch.ts";
 
 /** What a report is made of. */
 export interface ReportData {
@@ -17,6 +19,8 @@ export interface ReportData {
   config: RunSettings;
   events: readonly TrainingEvent[];
   shares: readonly LanguageShare[];
+  /** Where that was watched. */
+  routing?: readonly RoutingEvent[];
 }
 
 /** Shortest time between two reports, in ms: a long run's takes seconds to make. */
@@ -50,9 +54,9 @@ export class ReportWriter {
 
   private async write(): Promise<void> {
     const { folder, config, shares } = this;
-    const { metrics, speed, report } = runFiles(folder);
+    const { metrics, speed, routing, report } = runFiles(folder);
     const events = [metrics, speed].flatMap(readEvents);
-    const page = renderReport({ name: folder, config, events, shares });
+    const page = renderReport({ name: folder, config, events, shares, routing: readRouting(routing) });
     await saveFile(report, (output) => output.write(new TextEncoder().encode(page)));
   }
 }
@@ -65,19 +69,21 @@ export function readEvents(path: string): TrainingEvent[] {
 }
 
 /** The whole page. */
-export function renderReport({ name, config, events, shares }: ReportData): string {
+export function renderReport({ name, config, events, shares, routing = [] }: ReportData): string {
   const steps = events.filter((e): e is StepEvent => e.event === "step");
   const validations = events.filter((e): e is ValidationEvent => e.event === "validation");
   const speeds = events.filter((e): e is SpeedEvent => e.event === "speed");
   const title = `lola ${"method" in config ? "finetune" : "train"}: ${name}`;
+  const watched = routingSection(routing, moeLayers(config.model), config.model.experts);
   const body = `${summary(config, steps, validations, speeds)}
 <h2>Curves</h2>
 <div class="charts">${curves(config, steps, validations, speeds).join("\n")}</div>
 ${experts(config, steps, validations)}
+${watched.body}
 ${languages(validations, shares)}
 <h2>Settings</h2>
 <details><summary>config.json</summary><pre>${escapeHtml(JSON.stringify(config, undefined, 2))}</pre></details>`;
-  return page(title, body);
+  return page(title, body, watched);
 }
 
 function summary(
