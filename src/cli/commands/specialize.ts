@@ -10,7 +10,7 @@ export const specialize = defineCommand({
   examples: [
     { line: "lola specialize --lang swa --keep 25% -o swahili.lola", doc: "a quarter of the built-in model's experts" },
     {
-      line: "lola specialize -m model.lola --lang swa,lin --keep 6 --texts texts/ -o small.lola",
+      line: "lola specialize --lang swa,lin --keep 6 --texts texts/ -o small.lola",
       doc: "two languages, by texts of your own",
     },
     {
