@@ -41,9 +41,9 @@ dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(260px, 1fr))
 dt { color: var(--soft); font-size: .85em; } dd { margin: 0; font-variant-numeric: tabular-nums; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(480px, 100%), 1fr)); gap: 1.2em; }
 figure { margin: 0; break-inside: avoid; } figcaption { font-weight: 600; font-size: .9em; }
-svg { width: 100%; height: auto; } svg text { font-size: 11px; fill: var(--soft); } svg text.cell { font-size: 10px; }
-svg path { fill: none; stroke-width: 1.8; stroke-linejoin: round; } svg path.faint { stroke-width: .8; opacity: .35; }
-svg .grid { stroke: var(--line); stroke-width: 1; }
+svg { width: 100%; height: auto; } svg.chart text { font-size: 11px; fill: var(--soft); } svg.chart text.cell { font-size: 10px; }
+svg.chart path { fill: none; stroke-width: 1.8; stroke-linejoin: round; } svg.chart path.faint { stroke-width: .8; opacity: .35; }
+svg.chart .grid { stroke: var(--line); stroke-width: 1; }
 .legend { display: flex; flex-wrap: wrap; gap: .2em 1em; font-size: .85em; } .legend i { display: inline-block; width: 14px; height: 3px; margin-right: .4em; vertical-align: middle; }
 .none { color: var(--soft); }
 table { border-collapse: collapse; width: 100%; max-width: 820px; font-variant-numeric: tabular-nums; }

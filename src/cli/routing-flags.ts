@@ -3,14 +3,14 @@ import type { Context } from "./context.ts";
 import { engineFlags, modelFlag } from "./flags.ts";
 import type { Flags, Values } from "./table.ts";
 
-export type RoutingAction = "collect" | "diff";
+export type RoutingAction = "collect" | "report" | "diff";
 
 export const routingFlags = {
   output: {
     type: "text",
     value: "FOLDER",
     short: "o",
-    doc: "collect: the folder of the collection",
+    doc: "collect: the folder of the collection; report: where to write, if not there",
     complete: "directory",
   },
   force: { type: "flag", doc: "collect: replace the collection in it" },

@@ -1,6 +1,7 @@
 /** What `lola routing` has to tell. */
 import type { CollectionDiff, LanguageDiff } from "../routing/diff.ts";
 import type { Collected } from "./routing-collect.ts";
+import type { Reported } from "./routing-report.ts";
 import { bytes, grouped, percent, table } from "./style.ts";
 
 /** Rows of a table; --json has all. */
@@ -30,6 +31,15 @@ export function showCollected(result: Collected): string {
     table([["", "evenness", "busiest expert", "gate's entropy"], ...loads]),
     "",
     "evenness and entropy: 1 where all experts are alike",
+  ].join("\n");
+}
+
+export function showReported({ report, figures, names, findings }: Reported): string {
+  return [
+    report,
+    `${figures}: ${grouped(names.length)} figures as SVG, PNG, CSV and JSON`,
+    "",
+    ...findings.map((sentence) => `* ${sentence}`),
   ].join("\n");
 }
 

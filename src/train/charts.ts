@@ -82,7 +82,7 @@ export function lineChart(title: string, given: readonly Series[]): string {
     return `<path d="${path}" stroke="${colour(i)}"${faint ? ' class="faint"' : ""}/>${dot}`;
   });
   const last = series.map(({ name, points }) => `${name} ${short(points.at(-1)?.[1] ?? Number.NaN)}`).join(", ");
-  const svg = `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeHtml(`${title}; last: ${last}`)}">${[...grid, ...below, ...lines].join("")}</svg>`;
+  const svg = `<svg viewBox="0 0 ${width} ${height}" class="chart" role="img" aria-label="${escapeHtml(`${title}; last: ${last}`)}">${[...grid, ...below, ...lines].join("")}</svg>`;
   const named = series.map((s, i) => ({ name: s.name, colour: colour(i), faint: s.faint })).filter((s) => !s.faint);
   const legend = named.map((s) => `<span><i style="background:${s.colour}"></i>${escapeHtml(s.name)}</span>`).join("");
   return figure(title, svg, named.length > 1 ? `<div class="legend">${legend}</div>` : "");
@@ -115,7 +115,7 @@ export function heatMap(
   const names = experts.map(
     (c) => `<text x="${at(box.left + (c + 0.5) * cell)}" y="${below}" text-anchor="middle">${c}</text>`,
   );
-  const svg = `<svg viewBox="0 0 ${width} ${below + 6}" role="img" aria-label="${escapeHtml(title)}">${[...cells, ...names].join("")}</svg>`;
+  const svg = `<svg viewBox="0 0 ${width} ${below + 6}" class="chart" role="img" aria-label="${escapeHtml(title)}">${[...cells, ...names].join("")}</svg>`;
   return figure(title, svg, "");
 }
 

@@ -15,19 +15,24 @@ const names = {
 } as const;
 
 /** What a test is about: "family tree, script taken away, layer 3". */
-export function testName({ predictor, controls, layer, script, correlation, shuffled }: TestResult): string {
+export function testName({ predictor, controls, layer, script, correlation, metric, shuffled }: TestResult): string {
   return [
     names[predictor],
     ...(controls.length > 0 ? [`less ${controls.map((control) => names[control]).join(" and ")}`] : []),
     ...(script === null ? [] : [`${script} only`]),
     ...(layer === null ? [] : [`layer ${layer}`]),
     ...(correlation === "pearson" ? ["Pearson"] : []),
+    ...(metric === "js" ? [] : [`${metric} distance`]),
     ...(shuffled ? ["shuffled (control)"] : []),
   ].join(", ");
 }
 
-/** Those that could be carried out. */
-export function claimChart(tests: readonly TestResult[], permutations: number): Figure {
+/** Bars for those that could be carried out; the table has all. */
+export function claimChart(
+  called: Pick<Figure, "name" | "title">,
+  tests: readonly TestResult[],
+  permutations: number,
+): Figure {
   const shown = tests.filter(({ mantel }) => mantel !== null);
   const values = shown.flatMap(({ mantel }) => [mantel!.r, mantel!.chance]);
   const [low, high] = [Math.min(-0.05, ...values), Math.max(0.1, ...values)];
@@ -53,8 +58,7 @@ export function claimChart(tests: readonly TestResult[], permutations: number): 
   });
   const head = words("correlation of distances (Mantel's r)", box.left, 14);
   const about = {
-    name: "claim",
-    title: "What goes with routing",
+    ...called,
     description:
       "Mantel's r of routing distances with other distances between the same languages; the dark stroke is what 95 % of " +
       `${permutations.toLocaleString("en")} permutations stay below, and grey bars do not pass it. p is one-sided and not corrected for ` +

@@ -7,6 +7,16 @@ import { drawn, legend, type Marking } from "./marks.ts";
 
 const box = { left: 12, right: 216, top: 44 };
 const tall = 12;
+/** Of branches that hold more than one family. */
+const neutral = "#7a7a7a";
+
+/** Part of the tree: where its branch is, the rows of its leaves, and their mark if they have the same. */
+interface Span {
+  y: number;
+  first: number;
+  last: number;
+  mark: number | undefined;
+}
 
 /** @param cophenetic correlation of the tree with the distances; null where there is none */
 export function dendrogram(
@@ -17,24 +27,30 @@ export function dendrogram(
   cophenetic: number | null,
 ): Figure {
   const leaves = leavesOf(tree);
-  const place = new Map(leaves.map((leaf, row) => [leaf, box.top + (row + 0.5) * tall]));
+  const rowAt = (row: number) => box.top + (row + 0.5) * tall;
   const highest = "sides" in tree ? Math.max(tree.height, 1e-9) : 1;
   const x = (height: number) => fullWidth - box.right - (height / highest) * (fullWidth - box.left - box.right);
   const branches: string[] = [];
-  const visit = (node: Tree): { y: number; mark: number | undefined } => {
-    if (!("sides" in node)) return { y: place.get(node.index)!, mark: marking.of[node.index]! };
-    const ends = node.sides.map((side) => ({ ...visit(side), height: "sides" in side ? side.height : 0 }));
-    const [a, b] = ends as [(typeof ends)[0], (typeof ends)[0]];
-    for (const { y, mark, height } of ends)
-      branches.push(branch(`M${at(x(node.height))} ${at(y)}H${at(x(height))}`, mark));
-    const mark = a.mark === b.mark ? a.mark : undefined;
-    branches.push(branch(`M${at(x(node.height))} ${at(a.y)}V${at(b.y)}`, mark));
-    return { y: (a.y + b.y) / 2, mark };
-  };
-  const branch = (path: string, mark: number | undefined) => {
+  // A page paints branches anew by the rows of the leaves they hold, which stand together.
+  const branch = (path: string, { first, last, mark }: Span) => {
     const known = mark === undefined ? undefined : marking.marks[mark];
-    const stroke = known && known.name !== "others" ? `stroke="${known.colour}"` : 'class="branch" stroke="#7a7a7a"';
-    return `<path d="${path}" ${stroke}/>`;
+    const stroke = known && known.name !== "others" ? known.colour : neutral;
+    branches.push(`<path class="branch" data-first="${first}" data-last="${last}" d="${path}" stroke="${stroke}"/>`);
+  };
+  let next = 0;
+  const visit = (node: Tree): Span => {
+    if (!("sides" in node)) {
+      const row = next++;
+      return { y: rowAt(row), first: row, last: row, mark: marking.of[node.index]! };
+    }
+    const [a, b] = node.sides.map((side) => {
+      const span = visit(side);
+      branch(`M${at(x(node.height))} ${at(span.y)}H${at(x("sides" in side ? side.height : 0))}`, span);
+      return span;
+    }) as [Span, Span];
+    const both = { y: (a.y + b.y) / 2, first: a.first, last: b.last, mark: a.mark === b.mark ? a.mark : undefined };
+    branch(`M${at(x(node.height))} ${at(a.y)}V${at(b.y)}`, both);
+    return both;
   };
   visit(tree);
   const bottom = box.top + leaves.length * tall;
@@ -43,8 +59,8 @@ export function dendrogram(
       `<line x1="${at(x(height))}" x2="${at(x(height))}" y1="${box.top - 6}" y2="${at(bottom)}" ${rule}/>` +
       words(String(height), x(height), box.top - 12, { anchor: "middle" }),
   );
-  const rows = leaves.map((leaf) => {
-    const y = place.get(leaf)!;
+  const rows = leaves.map((leaf, row) => {
+    const y = rowAt(row);
     const mark = drawn(
       marking.marks[marking.of[leaf]!]!,
       fullWidth - box.right + 9,

@@ -97,5 +97,8 @@ export function legend(marks: readonly Mark[], x: number, y: number, width: numb
     const [left, top] = [x + (i % columns) * column, y + Math.floor(i / columns) * line];
     return drawn(mark, left + 6, top + 8) + words(mark.name, left + 16, top + 12, { paint: ink });
   });
-  return { body: `<g class="legend">${items.join("")}</g>`, height: Math.ceil(marks.length / columns) * line };
+  return {
+    body: `<g class="key" data-x="${x}" data-y="${y}" data-columns="${columns}">${items.join("")}</g>`,
+    height: Math.ceil(marks.length / columns) * line,
+  };
 }
