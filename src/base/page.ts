@@ -21,7 +21,7 @@ export function page(title: string, body: string, own: { styles?: string; script
 <style>${styles}${own.styles ?? ""}</style>
 <h1>${name}</h1>
 ${body}
-<script>${script}${own.script ?? ""}</script>
+<script>${script}${own.script ? `{\n${own.script}}` : ""}</script>
 </html>
 `;
 }

@@ -1,6 +1,6 @@
 /** What the tests of the claim say, in plain sentences, and what they do not. */
 import type { Claim, Neighbours, Test, TestResult } from "./claim.ts";
-import { pValue } from "./figures/claim-chart.ts";
+import { pValue, scriptName } from "./figures/claim-chart.ts";
 
 const plain: Omit<Test, "predictor"> = {
   controls: [],
@@ -44,8 +44,8 @@ export function findings({ tests, neighbours, languages, cophenetic }: Claim): s
     ),
     said(
       find({ predictor: "tree", script: inScript }),
-      `Among languages in ${inScript} script alone, the family tree goes with routing`,
-      `Among languages in ${inScript} script alone, the family tree says nothing of routing`,
+      `Among languages in ${inScript === null ? "one" : scriptName(inScript)} script alone, the family tree goes with routing`,
+      `Among languages in ${inScript === null ? "one" : scriptName(inScript)} script alone, the family tree says nothing of routing`,
     ),
     said(
       find({ predictor: "script", controls: ["tree"] }),

@@ -145,9 +145,19 @@ function favourite() {
   body.replaceChildren(...lines);
   byId("favourites-none").hidden = lines.length > 0;
 }
-language.addEventListener("change", favourite);
+// Each expert with its share of the language; the busiest one, unless the chosen one sees something too.
+function ofLanguage() {
+  const shares = vectors[language.value];
+  for (const option of expert.options) {
+    const i = Number(option.value);
+    option.textContent = `layer ${layers[Math.floor(i / experts)]}, expert ${i % experts}: ${(shares[i] / 100).toFixed(1)} %`;
+  }
+  if (favourites.lists[language.value][expert.value].length === 0) expert.value = shares.indexOf(Math.max(...shares));
+  favourite();
+}
+language.addEventListener("change", ofLanguage);
 expert.addEventListener("change", favourite);
-favourite();
+ofLanguage();
 
 // A figure or its table as a file, made of what the page holds.
 function save(name, type, text) {

@@ -5,7 +5,7 @@ import type { Claim } from "./claim.ts";
 import type { Collection } from "./collection.ts";
 import { routingDistances } from "./distance.ts";
 import { packFavourites } from "./favourites.ts";
-import { claimChart } from "./figures/claim-chart.ts";
+import { claimChart, scriptName } from "./figures/claim-chart.ts";
 import { dendrogram } from "./figures/dendrogram.ts";
 import type { Figure } from "./figures/figure.ts";
 import { heatMap } from "./figures/heat-map.ts";
@@ -50,7 +50,7 @@ export function renderReport(collection: Collection, table: ReadonlyMap<string, 
   const markings = {
     family: marking(known.map((language) => language?.family)),
     genus: marking(known.map((language) => language?.genus)),
-    script: marking(known.map((language) => language?.script)),
+    script: marking(known.map((language) => language && scriptName(language.script))),
   };
   const vectors = vectorsOf(collection);
   const distances = routingDistances(vectors, experts);

@@ -1,6 +1,7 @@
 /** `npm test`: sets up what is missing, then types, lint and all tests; the last line says how many passed and failed. */
 import { spawn } from "node:child_process";
 import { join } from "node:path";
+import { needChromium } from "./chromium.mjs";
 import { run, say } from "./process.mjs";
 import { root, setUp } from "./setup.mjs";
 import { softwareVulkan } from "./vulkan.mjs";
@@ -12,6 +13,7 @@ try {
   ready.missing.forEach(say);
   bun = ready.bun;
   vulkan = await softwareVulkan(bun);
+  await needChromium();
 } catch (error) {
   say(error.message);
   process.exit(1);

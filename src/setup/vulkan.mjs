@@ -1,8 +1,8 @@
 /** Gives the GPU tests a software adapter: Mesa's lavapipe, installed with apt where that is possible. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { findProgram, mustRun, run, say } from "./process.mjs";
+import { aptInstall, canInstall } from "./apt.mjs";
+import { run, say } from "./process.mjs";
 import { root } from "./setup.mjs";
 
 /** Older ones lack what the kernels and Dawn need. */
@@ -19,9 +19,10 @@ const driverFolders = ["/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d
 export async function softwareVulkan(bun) {
   if (process.platform !== "linux") return {};
   let found = await probe(bun);
-  if (found.problem && process.getuid() === 0 && findProgram("apt-get")) {
+  if (found.problem && canInstall()) {
     say(`installing Mesa's software Vulkan (${found.problem})`);
-    await aptInstall().catch((error) => say(error.message));
+    // Bookworm's own Mesa is too old, so there it comes from the backports.
+    await aptInstall(["mesa-vulkan-drivers", "libvulkan1"], { backports: true }).catch((error) => say(error.message));
     found = await probe(bun);
   }
   if (found.problem) {
@@ -52,45 +53,4 @@ function lavapipeOnly() {
     if (name) return { VK_DRIVER_FILES: join(folder, name) };
   }
   return {};
-}
-
-/**
- * Installs Mesa and the Vulkan loader. Bookworm's own Mesa is too old, so there it comes from the backports; that source, and
- * the package lists, live in a temporary folder, so the machine's own sources stay as they are.
- */
-async function aptInstall() {
-  const folder = mkdtempSync(join(tmpdir(), "lola-apt-"));
-  try {
-    const lists = join(folder, "lists");
-    mkdirSync(join(lists, "partial"), { recursive: true });
-    const options = ["-qq", "-o", `Dir::State::lists=${lists}`];
-    const release = readFileSync("/etc/os-release", "utf8");
-    const backports = /^VERSION_CODENAME=bookworm$/m.test(release) ? await backportsSource() : undefined;
-    if (backports) {
-      const sources = join(folder, "sources.list");
-      const own = "/etc/apt/sources.list";
-      writeFileSync(sources, `${existsSync(own) ? readFileSync(own, "utf8") : ""}\n${backports}\n`);
-      options.push("-o", `Dir::Etc::sourcelist=${sources}`);
-    }
-    const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-    // A source that does not answer must not stop the others; what counts is whether the packages can be had.
-    await run("apt-get", [...options, "update"], { env });
-    const target = backports ? ["-t", "bookworm-backports"] : [];
-    const packages = ["mesa-vulkan-drivers", "libvulkan1"];
-    await mustRun("apt-get", [...options, "install", "-y", "--no-install-recommends", ...target, ...packages], { env });
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-/** The backports on the mirror that this machine already uses for Debian. */
-async function backportsSource() {
-  const known = await run("apt-get", ["indextargets", "--format", "$(SITE) $(CODENAME)", "Created-By: Packages"]);
-  const mirror = known.output
-    .split("\n")
-    .find((line) => line.endsWith(" bookworm"))
-    ?.split(" ")[0];
-  const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
-  const signed = existsSync(keyring) ? `[signed-by=${keyring}] ` : "";
-  return `deb ${signed}${mirror ?? "http://deb.debian.org/debian"} bookworm-backports main`;
 }

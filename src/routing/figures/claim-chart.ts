@@ -14,12 +14,17 @@ const names = {
   script: "script",
 } as const;
 
+const scripts = new Intl.DisplayNames("en", { type: "script" });
+
+/** "Latin" of "Latn". */
+export const scriptName = (code: string) => scripts.of(code) ?? code;
+
 /** What a test is about: "family tree, script taken away, layer 3". */
 export function testName({ predictor, controls, layer, script, correlation, metric, shuffled }: TestResult): string {
   return [
     names[predictor],
     ...(controls.length > 0 ? [`less ${controls.map((control) => names[control]).join(" and ")}`] : []),
-    ...(script === null ? [] : [`${script} only`]),
+    ...(script === null ? [] : [`${scriptName(script)} only`]),
     ...(layer === null ? [] : [`layer ${layer}`]),
     ...(correlation === "pearson" ? ["Pearson"] : []),
     ...(metric === "js" ? [] : [`${metric} distance`]),

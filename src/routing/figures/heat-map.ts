@@ -63,7 +63,7 @@ export function heatMap(data: HeatMapData): Figure {
     });
     const mark = drawn(marking.marks[marking.of[language]!]!, 8, tall / 2, `class="mark" data-i="${language}"`);
     const name = words(shortened(names[language]!), left - 6, 9, { anchor: "end", paint: ink, more: 'font-size="10"' });
-    return `<g class="row" data-i="${language}" transform="translate(0 ${top + row * tall})">${mark}${name}${cells.join("")}</g>`;
+    return `<g class="row" data-i="${language}" transform="translate(0 ${top + row * tall})">${mark}${name}<g shape-rendering="crispEdges">${cells.join("")}</g></g>`;
   });
   const heads = layers.flatMap((layer, l) => [
     words(`layer ${layer}`, x(l * experts) + (experts * wide) / 2, top - 22, { anchor: "middle", paint: ink }),
@@ -117,7 +117,7 @@ function colourBar(experts: number): string {
     const anchor = i === shown.length - 1 ? "start" : "middle";
     return `<line x1="${at(place)}" x2="${at(place)}" y1="15" y2="19" ${rule}/>${words(text, place, 29, { anchor, paint: soft, more: 'font-size="9"' })}`;
   });
-  return `<g class="scale">${words("share of a language's tokens", x - 8, 14, { anchor: "end" })}${cells.join("")}${ticks.join("")}</g>`;
+  return `<g class="scale">${words("share of a language's tokens", x - 8, 14, { anchor: "end" })}<g shape-rendering="crispEdges">${cells.join("")}</g>${ticks.join("")}</g>`;
 }
 
 /** A name that fits beside its row. */

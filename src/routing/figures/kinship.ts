@@ -4,7 +4,7 @@ import type { Language } from "../../data/languages.ts";
 import type { Distances } from "../distance.ts";
 import { at, type Figure, fullWidth, ink, picture, rule, words } from "./figure.ts";
 
-const box = { left: 206, right: 116, top: 40 };
+const box = { left: 262, right: 116, top: 40 };
 const tall = 34;
 
 /** Pairs of languages in the order of rows: nearest kin first, of one script before of two. */

@@ -27,7 +27,9 @@ const margin = 28;
 const character = { wide: 5.6, tall: 10 };
 
 export function map(data: MapData): Figure {
-  const { points, labels, names, marking, axes, width = fullWidth, height = 720 } = data;
+  const { labels, names, marking, axes, width = fullWidth, height = 720 } = data;
+  // Where axes mean nothing, what is tall is laid on its side.
+  const points = axes ? data.points : lying(data.points);
   const places = placed(points, width, height);
   const taken: Rectangle[] = places.map(([x, y]) => ({ x: x - 5, y: y - 5, width: 10, height: 10 }));
   const drawing = places.map(([x, y], i) => {
@@ -63,6 +65,11 @@ export function map(data: MapData): Figure {
 }
 
 const groupOf = ({ marks, of }: Marking, i: number): string => (marks[of[i]!] as Mark).name;
+
+function lying(points: readonly Point[]): readonly Point[] {
+  const span = (k: 0 | 1) => Math.max(...points.map((p) => p[k])) - Math.min(...points.map((p) => p[k]));
+  return span(1) > span(0) ? points.map(([x, y]) => [y, -x]) : points;
+}
 
 /** Both axes in the same scale, in the middle of the picture. */
 function placed(points: readonly Point[], width: number, height: number): Point[] {

@@ -55,25 +55,25 @@ function markOf(i: number): Omit<Mark, "name"> {
   return { colour: palette[i % palette.length]!, shape: shapes[((i % palette.length) + turn) % shapes.length]! };
 }
 
-/** Marks for things in order, such as layers: from dark blue to yellow (viridis), shapes by turns. */
+/** Marks for things in order, such as layers: from violet over green to orange, shapes by turns. */
 export function orderedMarks(names: readonly string[]): Mark[] {
   return names.map((name, i) => ({
     name,
-    colour: viridis(names.length > 1 ? i / (names.length - 1) : 0),
+    colour: between(names.length > 1 ? i / (names.length - 1) : 0),
     shape: shapes[i % shapes.length]!,
   }));
 }
 
 const stops = [
-  [68, 1, 84],
-  [59, 82, 139],
-  [33, 145, 140],
-  [94, 201, 98],
-  [229, 200, 30],
+  [112, 84, 196],
+  [38, 128, 190],
+  [24, 150, 120],
+  [140, 164, 40],
+  [230, 150, 0],
 ] as const;
 
-/** 0 … 1; its lightness rises evenly (van der Walt & Smith), the end darkened to be seen on white. */
-function viridis(part: number): string {
+/** 0 … 1; its lightness rises, all of it to be seen on white and in the dark. */
+function between(part: number): string {
   const place = part * (stops.length - 1);
   const low = Math.min(Math.floor(place), stops.length - 2);
   const [from, to] = [stops[low]!, stops[low + 1]!];

@@ -36,7 +36,7 @@ export function specificityChart(
     return `<path d="${path}" fill="none" stroke="${colour}" stroke-width="1.4"/>${points.join("")}`;
   });
   const even = y(1 / experts);
-  const reference = `<line x1="${box.left}" x2="${fullWidth - box.right}" y1="${at(even)}" y2="${at(even)}" class="reference" stroke="#1b1b1b" stroke-dasharray="5 4"/>${words(`1/${experts}, an equal share`, box.left + 4, even - 5, { paint: ink })}`;
+  const reference = `<line x1="${box.left}" x2="${fullWidth - box.right}" y1="${at(even)}" y2="${at(even)}" class="reference" stroke="#1b1b1b" stroke-dasharray="5 4"/>${words(`1/${experts}, an equal share`, fullWidth - box.right, even - 5, { anchor: "end", paint: ink })}`;
   const under = words("experts of a layer, the least specific first", fullWidth / 2, height - 6, {
     anchor: "middle",
     paint: soft,
