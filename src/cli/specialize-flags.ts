@@ -23,7 +23,15 @@ export const specializeFlags = {
   texts: {
     type: "list",
     value: "TEXT",
-    doc: "a folder or file of text in these languages, of each the first 20 kB, to choose experts by and fit them to (default: the first half of the Declaration's lines)",
+    doc: "a folder or file of text in these languages, to choose experts by and fit them to (default: the first half of the Declaration's lines)",
+    category: "Texts",
+  },
+  textBytes: {
+    type: "count",
+    value: "BYTES",
+    default: 20_000,
+    min: 1,
+    doc: "of each language, to choose by, from its beginning: more fits better, and takes longer",
     category: "Texts",
   },
   eval: {
@@ -37,7 +45,7 @@ export const specializeFlags = {
     value: "BYTES",
     default: 4000,
     min: 1,
-    doc: "of each language, from its beginning",
+    doc: "of each language, to measure on, from its beginning",
     category: "Texts",
   },
   maxLoss: {

@@ -6,9 +6,6 @@ import { beginnings } from "../evaluate/held-out.ts";
 import type { SpecializeFlags } from "./specialize-flags.ts";
 import { filesOf, textsOf } from "./texts.ts";
 
-/** Of each language, to choose by. */
-const chosenBytes = 20_000;
-
 export interface SpecializeTexts {
   /** What experts are chosen by, as people call it; one text a language. */
   chosenBy: string;
@@ -20,10 +17,10 @@ export interface SpecializeTexts {
 
 /** @throws LolaError "usage" for a language without text; DataError for files that cannot be read, or hold none */
 export async function specializeTexts(languages: readonly string[], flags: SpecializeFlags): Promise<SpecializeTexts> {
-  const { texts, eval: named, evalBytes, maxLoss } = flags;
+  const { texts, textBytes, eval: named, evalBytes, maxLoss } = flags;
   const own = texts.length > 0;
   const all = own ? filesOf(texts) : halves(await declaration(), "first");
-  const found = await beginnings(all, chosenBytes);
+  const found = await beginnings(all, textBytes);
   const chosen = languages.map((code) => found.find(({ language }) => language === code) ?? missing(code, found, own));
   if (named.includes("none")) {
     if (named.length > 1 || maxLoss !== undefined)
