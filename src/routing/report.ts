@@ -135,7 +135,7 @@ function ordersOf(tree: number[], names: readonly string[], known: readonly (Lan
 /** Fewer things have no map. */
 const fewestPoints = 4;
 
-/** t-SNE, UMAP and principal components; none of fewer than four things. */
+/** t-SNE, UMAP and principal components; none of fewer than four things, or of things with fewer than three numbers. */
 function maps(
   what: "languages" | "experts",
   vectors: Vectors,
@@ -148,7 +148,7 @@ function maps(
     height?: number;
   },
 ): Figure[] {
-  if (vectors.length < fewestPoints) return [];
+  if (vectors.length < fewestPoints || vectors[0]!.length < 3) return [];
   const { experts, ...rest } = shown;
   const distances = routingDistances(vectors, experts, what === "languages" ? "js" : "cosine");
   const measure = what === "languages" ? "Jensen–Shannon" : "cosine";
@@ -183,8 +183,10 @@ function maps(
 
 /** Experts by the shares that each language sends them, marked by layer. */
 function expertMapsOf({ layers, experts }: Collection, vectors: Vectors): Figure[] {
-  const columns = transposed(vectors);
-  const place = columns.map((_, i) => ({ layer: Math.floor(i / experts), expert: i % experts }));
+  const all = transposed(vectors).map((column, i) => ({ column, layer: Math.floor(i / experts), expert: i % experts }));
+  // An expert that nobody uses is like no other.
+  const place = all.filter(({ column }) => column.some((share) => share > 0));
+  const columns = place.map(({ column }) => column);
   return maps("experts", columns, {
     experts: vectors.length,
     labels: place.map(({ layer, expert }) => `${layers[layer]}.${expert}`),
