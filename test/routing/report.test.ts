@@ -5,74 +5,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { languages } from "../../src/data/languages.ts";
 import { testClaim } from "../../src/routing/claim.ts";
-import type { Collection, LanguageRouting } from "../../src/routing/collection.ts";
+import type { Collection } from "../../src/routing/collection.ts";
 import { csv, json } from "../../src/routing/figures/figure.ts";
 import { shareColour } from "../../src/routing/figures/heat-map.ts";
 import { marking, orderedMarks } from "../../src/routing/figures/marks.ts";
 import { png } from "../../src/routing/figures/png.ts";
 import { renderReport } from "../../src/routing/report.ts";
 import { Browser } from "../browser.ts";
+import { collection, labels, routing } from "./tiny.ts";
 
 setDefaultTimeout(60_000);
-
-const labels = [
-  "afr",
-  "ces",
-  "dan",
-  "deu",
-  "ita",
-  "nld",
-  "pol",
-  "por",
-  "rus",
-  "slk",
-  "spa",
-  "swa",
-  "swe",
-  "xho",
-  "zul",
-  "und",
-];
-/** A language's busiest expert, by its genus. */
-const home: Record<string, number> = {
-  afr: 0,
-  dan: 0,
-  deu: 0,
-  nld: 0,
-  swe: 0,
-  ces: 1,
-  pol: 1,
-  rus: 1,
-  slk: 1,
-  ita: 2,
-  por: 2,
-  spa: 2,
-};
-
-function routing(language: string): LanguageRouting {
-  const busiest = home[language] ?? 3;
-  const spread = language.charCodeAt(0) % 5;
-  const counts = [0, 1].map((layer) =>
-    Array.from({ length: 4 }, (_, e) => (e === (busiest + layer) % 4 ? 70 - 3 * spread : 10 + spread)),
-  );
-  const favourite = { token: 7, text: "</script><b>", count: 3, of: 4 };
-  return {
-    ...{ language, documents: 1, bytes: 400, tokens: 100, counts },
-    probability: counts.map((layer) => layer.map((count) => count / 100)),
-    entropy: [0.5, 0.6],
-    favourites: counts.map((layer) => layer.map((_, e) => (e === 0 ? [] : [favourite]))),
-  };
-}
-
-const collection = (of: readonly string[]): Collection => ({
-  format: 1,
-  version: "0.1.0",
-  model: { label: "<tiny>", identity: "0123456789abcdef" },
-  texts: "texts",
-  experts: 4,
-  layers: [1, 3],
-  languages: of.toSorted().map(routing),
-});
 
 async function reportOf(given: Collection) {
   const table = await languages();
