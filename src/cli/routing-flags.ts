@@ -30,7 +30,7 @@ export const routingFlags = {
     category: "Texts",
     complete: "file",
   },
-  lang: { type: "text", value: "A,B", doc: "diff: two languages of one collection" },
+  lang: { type: "text", value: "CODES", doc: "diff: two languages of one collection (swa,lin)" },
   ...modelFlag,
   ...engineFlags,
 } as const satisfies Flags;

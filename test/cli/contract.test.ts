@@ -34,6 +34,10 @@ const runs: Record<string, string[]> = {
     ...["specialize", "-m", model, "--lang", "und", "--texts", join(root, "LICENSE"), "--device", "reference"],
     ...["-o", join(home, "contract-small.lola"), "--force", "--eval", "udhr:eng", "--eval-bytes", "30"],
   ],
+  routing: [
+    ...["routing", "collect", join(root, "LICENSE"), "-m", model, "--device", "reference"],
+    ...["-o", join(home, "contract-routing"), "--force"],
+  ],
   models: ["models", "list"],
   tokenizer: ["tokenizer", "encode", "-m", model, "All human beings"],
   doctor: ["doctor"],

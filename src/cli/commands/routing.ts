@@ -18,7 +18,7 @@ export const routing = defineCommand({
     },
     {
       line: "lola routing report run/",
-      doc: "run/report.html, and figures as files: what the routing has to do with families",
+      doc: "run/report.html and figures: does routing follow families?",
     },
     { line: "lola routing diff run/ --lang swa,lin", doc: "two languages: the experts that tell them apart" },
     { line: "lola routing diff early/ late/", doc: "two checkpoints: the languages that moved" },
