@@ -52,6 +52,21 @@ export function findings({ tests, neighbours, languages, cophenetic }: Claim): s
       "With the family tree taken away, script still goes with routing",
       "With the family tree taken away, nothing of script is left",
     ),
+    said(
+      find({ predictor: "tokens" }),
+      "Languages that use the same tokens pass more alike experts",
+      "Using the same tokens says nothing of routing",
+    ),
+    said(
+      find({ predictor: "tree", controls: ["tokens"] }),
+      "With the part of common tokens taken away, the family tree still goes with routing",
+      "With the part of common tokens taken away, nothing of the family tree is left",
+    ),
+    said(
+      find({ predictor: "tokens", controls: ["tree"] }),
+      "With the family tree taken away, common tokens still go with routing",
+      "With the family tree taken away, nothing of common tokens is left",
+    ),
     neighbour(score("family"), "family"),
     neighbour(score("genus"), "genus"),
     said(
@@ -83,7 +98,7 @@ function neighbour(neighbours: Neighbours | undefined, of: string): string | und
 /** What no number here shows. */
 export const limits: readonly string[] = [
   "A correlation of distances tells that two patterns go together, not that one makes the other. Tokens are bytes merged by frequency: languages that share letters and words share tokens, and a gate that looks at nothing but tokens would show kinship too.",
-  "Families, script and place go together in the world. The partial tests take away what a straight line on ranks explains of script and place, and no more.",
+  "Families, script and place go together in the world. The partial tests take away what a straight line on ranks explains of script, place or tokens, and no more.",
   "Each language counts once and each pair of languages once, so that large families weigh most; permutations shuffle whole languages, as if all were independent, which relatives are not.",
   "p is one-sided and for one test; of the many here, one in twenty would pass 0.05 by chance.",
   "Families and genera are those of WALS, trees those of CLDR's language groups without areal ones. Glottolog and URIEL, which the paper used for families and distances, could not be had.",

@@ -18,7 +18,7 @@ output { display: block; min-height: 1.5em; font-size: .9em; font-variant-numeri
 .files .scroll { max-height: 30em; overflow: auto; } .files table { max-width: none; width: auto; font-size: .9em; }
 #favourites { max-width: 34em; } .token { font-family: ui-monospace, monospace; white-space: pre; }
 .skip { position: absolute; left: -999em; } .skip:focus { left: 1em; top: 1em; background: var(--back); padding: .5em; }
-@media print { nav, .controls, .files, output, .favourites { display: none; } section > h2 { break-after: avoid; }
-  figure svg { max-height: 23cm; } svg * { print-color-adjust: exact; } }
+@media print { nav, .controls, .files, output, #tokens { display: none; } .pair { grid-template-columns: 1fr 1fr; } section > h2 { break-after: avoid; }
+  figure svg { max-height: 20cm; } svg * { print-color-adjust: exact; } }
 @media (prefers-reduced-motion: no-preference) { .rows .row { transition: transform .5s ease; } }
 `;

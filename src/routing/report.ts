@@ -262,8 +262,8 @@ function favouritesOf({ layers, experts }: Collection, labels: readonly string[]
   const ofExperts = layers.flatMap((layer, l) =>
     Array.from({ length: experts }, (_, e) => option(l * experts + e, `layer ${layer}, expert ${e}`)),
   );
-  return `<div class="favourites"><p>The tokens that are most typical of an expert in a language: how often it saw one, how often that occurred in all, and the share.</p>
+  return `<p>The tokens that are most typical of an expert in a language: how often it saw one, how often that occurred in all, and the share.</p>
 <div class="controls"><label>Language <select id="language">${ofLanguages.join("")}</select></label><label>Expert <select id="expert">${ofExperts.join("")}</select></label></div>
 <table id="favourites" aria-live="polite"><thead><tr><th scope="col">token</th><th scope="col" class="n">seen here</th><th scope="col" class="n">in all</th><th scope="col" class="n">share</th></tr></thead><tbody></tbody></table>
-<p id="favourites-none" hidden>This expert sees too little of this language.</p></div>`;
+<p id="favourites-none" hidden>This expert sees too little of this language.</p>`;
 }

@@ -48,6 +48,10 @@ export function routing(language: string): LanguageRouting {
     ...{ language, documents: 1, bytes: 400, tokens: 100, counts },
     probability: counts.map((layer) => layer.map((count) => count / 100)),
     entropy: [0.5, 0.6],
+    common: [
+      [busiest, 40],
+      [9, 20 + spread],
+    ],
     favourites: counts.map((layer) => layer.map((_, e) => (e === 0 ? [] : [favourite]))),
   };
 }

@@ -12,6 +12,8 @@ const names = {
   features: "WALS features",
   place: "distance on the Earth",
   script: "script",
+  tokens: "tokens in common",
+  tokens: "tokens",
 } as const;
 
 const scripts = new Intl.DisplayNames("en", { type: "script" });
