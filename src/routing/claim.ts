@@ -1,11 +1,11 @@
 /** The paper's claim put to the test: do languages that pass like experts belong together, and by what? */
 import { type Language, languageOf } from "../data/languages.ts";
-import type { Collection } from "./collection.ts";
+import type { Collection, LanguageRouting } from "./collection.ts";
 import { among, type Distances, distances, type Metric, metrics, routingDistances } from "./distance.ts";
 import { averageLinkage, copheneticCorrelation } from "./linkage.ts";
 import { type Correlation, type Mantel, mantel, type Permutations, permutationsOf } from "./mantel.ts";
 import { type NeighbourScore, neighbourScore } from "./neighbours.ts";
-import { measures, type Predictor } from "./predictors.ts";
+import { measures, type Predictor, type Subject } from "./predictors.ts";
 import { layerOf, vectorsOf } from "./vectors.ts";
 
 /** What is tested. */
@@ -68,11 +68,10 @@ export interface ClaimOptions {
 const fewestLanguages = 8;
 
 /** A label of the collection and what is known of it. */
-interface Known {
+interface Known extends Subject {
   label: string;
   /** Among the collection's languages. */
   index: number;
-  language: Language;
 }
 
 /**
@@ -90,6 +89,7 @@ export async function testClaim(
   const script = commonest(known.map(({ language }) => language.script));
   const routing = routingOf(collection);
   const orders = permuter(permutations, seed);
+  const given = predicted(known);
   const tests = testsOf(collection.layers, script);
   const scores = neighboursOf(collection.layers, script);
   const all = tests.length + scores.length;
@@ -103,7 +103,7 @@ export async function testClaim(
   const results: TestResult[] = [];
   for (const test of tests) {
     await next();
-    results.push(carriedOut(test, known, routing(test.layer, test.metric), orders));
+    results.push(carriedOut(test, known, routing(test.layer, test.metric), given, orders));
   }
   const neighbours: Neighbours[] = [];
   for (const score of scores) {
@@ -126,13 +126,18 @@ export async function testClaim(
 function knownOf({ languages }: Collection, table: ReadonlyMap<string, Language>) {
   const known = new Map<string, Known>();
   const [unknown, doubles]: [string[], string[]] = [[], []];
-  for (const [index, { language: label }] of languages.entries()) {
+  for (const [index, { language: label, common }] of languages.entries()) {
     const language = languageOf(table, label);
     if (!language) unknown.push(label);
     else if (known.has(language.code)) doubles.push(label);
-    else known.set(language.code, { label, index, language });
+    else known.set(language.code, { label, index, language, tokens: sharesAmong(common) });
   }
   return { known: [...known.values()], unknown, doubles };
+}
+
+function sharesAmong(common: LanguageRouting["common"]): Map<number, number> {
+  const all = common.reduce((sum, [, count]) => sum + count, 0);
+  return new Map(common.map(([token, count]) => [token, count / all]));
 }
 
 /** Distances over all layers (null), and in each. */
@@ -145,6 +150,17 @@ function routingOf(collection: Collection): (layer: number | null, metric: Metri
     const key = `${layer} ${metric}`;
     let made = found.get(key);
     if (!made) found.set(key, (made = routingDistances(part, experts, metric)));
+    return made;
+  };
+}
+
+/** Distances among the known languages by each predictor; NaN where not enough is known. */
+function predicted(known: readonly Known[]): (predictor: Predictor) => Distances {
+  const found = new Map<Predictor, Distances>();
+  return (predictor) => {
+    const { between } = measures[predictor];
+    let made = found.get(predictor);
+    if (!made) found.set(predictor, (made = distances(known.length, (a, b) => between(known[a]!, known[b]!))));
     return made;
   };
 }
@@ -172,7 +188,7 @@ function testsOf(layers: readonly number[], script: string): Test[] {
   });
   const kinship = ["tree", "genus"] as const;
   const inherited = [...kinship, "features"] as const;
-  const each = [...inherited, "place", "script"] as const;
+  const each = [...inherited, "place", "script", "tokens"] as const;
   return [
     ...each.map((predictor) => test(predictor)),
     ...each.map((predictor) => test(predictor, { correlation: "pearson" })),
@@ -182,7 +198,12 @@ function testsOf(layers: readonly number[], script: string): Test[] {
     ...[...inherited, "place" as const].map((predictor) => test(predictor, { controls: ["script"] })),
     ...inherited.map((predictor) => test(predictor, { controls: ["script", "place"] })),
     test("script", { controls: ["tree"] }),
+    // Relatives share words, and so tokens: what is left is what experts tell beyond them.
+    ...inherited.map((predictor) => test(predictor, { controls: ["tokens"] })),
+    test("tree", { controls: ["tokens", "script", "place"] }),
+    test("tokens", { controls: ["tree"] }),
     ...[...inherited, "place" as const].map((predictor) => test(predictor, { script })),
+    test("tree", { script, controls: ["tokens"] }),
     ...inherited.map((predictor) => test(predictor, { script, controls: ["place"] })),
     ...each.map((predictor) => test(predictor, { shuffled: true })),
     ...layers.flatMap((layer) => [
@@ -191,6 +212,8 @@ function testsOf(layers: readonly number[], script: string): Test[] {
       test("tree", { layer, controls: ["script"] }),
       test("tree", { layer, controls: ["script", "place"] }),
       test("script", { layer, controls: ["tree"] }),
+      test("tokens", { layer }),
+      test("tree", { layer, controls: ["tokens"] }),
       test("tree", { layer, script }),
     ]),
   ];
@@ -206,36 +229,33 @@ function carriedOut(
   test: Test,
   known: readonly Known[],
   routing: Distances,
+  given: (predictor: Predictor) => Distances,
   orders: (size: number) => Permutations,
 ): TestResult {
   const { predictor, controls, script, shuffled, correlation } = test;
-  const needed = [predictor, ...controls].map((name) => measures[name]);
-  const asked = known.filter(({ language }) => script === null || language.script === script);
-  const candidates = asked.filter(({ language }) => needed.every(({ has }) => has(language)));
-  const matrices = needed.map(({ between }) =>
-    distances(candidates.length, (a, b) => between(candidates[a]!.language, candidates[b]!.language)),
-  );
-  const used = comparable(matrices);
-  const labels = new Set(used.map((i) => candidates[i]!.label));
-  const leftOut = asked.flatMap(({ label }) => (labels.has(label) ? [] : [label]));
+  const needed = [predictor, ...controls];
+  const asked = known.flatMap(({ language }, i) => (script === null || language.script === script ? [i] : []));
+  const candidates = asked.filter((i) => needed.every((name) => measures[name].has(known[i]!)));
+  const used = comparable(candidates, needed.map(given));
+  const left = new Set(used);
+  const leftOut = asked.flatMap((i) => (left.has(i) ? [] : [known[i]!.label]));
   const result = { ...test, languages: used.length, leftOut };
   if (used.length < fewestLanguages) return { ...result, mantel: null };
   const permutations = orders(used.length);
   const places = shuffled ? Array.from(permutations.orders[0]!, (i) => used[i]!) : used;
-  const [y, ...z] = matrices.map((matrix) => among(matrix, places));
+  const [y, ...z] = needed.map((name) => among(given(name), places));
   const x = among(
     routing,
-    used.map((i) => candidates[i]!.index),
+    used.map((i) => known[i]!.index),
   );
   return { ...result, mantel: mantel(x, y!, permutations, correlation, z) ?? null };
 }
 
-/** Which things are left when those with the most unknown distances go, one after the other, until all are known. */
-function comparable(matrices: readonly Distances[]): number[] {
-  const { size } = matrices[0]!;
-  const rest = Array.from({ length: size }, (_, i) => i);
+/** Of some things, those left when the one with the most unknown distances goes, one after the other, until all are known. */
+function comparable(some: readonly number[], matrices: readonly Distances[]): number[] {
+  const rest = [...some];
   const unable = (a: number) =>
-    rest.filter((b) => matrices.some(({ values }) => Number.isNaN(values[a * size + b]!))).length;
+    rest.filter((b) => matrices.some(({ size, values }) => Number.isNaN(values[a * size + b]!))).length;
   for (;;) {
     const counts = rest.map(unable);
     const worst = Math.max(0, ...counts);

@@ -11,6 +11,9 @@ const fewestSeen = 3;
 /** Different tokens that are counted one by one; beyond, the rarer half is forgotten and starts again. */
 const mostTokens = 4096;
 
+/** Most frequent tokens that are kept. */
+const kept = 500;
+
 export class Tally {
   documents = 0;
   bytes = 0;
@@ -69,6 +72,7 @@ export class Tally {
       probability: rows(this.probability.map((sum) => rounded(sum / tokens))),
       entropy: Array.from(this.entropy, (sum) => rounded(sum / tokens)),
       favourites: this.favourites(tokenizer),
+      common: this.common(),
     };
   }
 
@@ -84,15 +88,27 @@ export class Tally {
   }
 
   private forget(): void {
-    const common = Array.from(this.seen, (entry) => ({ entry, of: this.occurrences(entry[1]) }));
-    common.sort((a, b) => b.of - a.of);
-    this.seen = new Map(common.slice(0, mostTokens / 2).map(({ entry }) => entry));
+    this.seen = new Map(
+      this.byFrequency()
+        .slice(0, mostTokens / 2)
+        .map(({ token, counts }) => [token, counts]),
+    );
+  }
+
+  private byFrequency(): { token: number; counts: Uint32Array; of: number }[] {
+    const all = Array.from(this.seen, ([token, counts]) => ({ token, counts, of: this.occurrences(counts) }));
+    return all.sort((a, b) => b.of - a.of || a.token - b.token);
+  }
+
+  private common(): [token: number, count: number][] {
+    return this.byFrequency()
+      .slice(0, kept)
+      .map(({ token, of }) => [token, of]);
   }
 
   /** Of each layer and expert, tokens by count · log(share of the token's occurrences / share of all tokens). */
   private favourites(tokenizer: Tokenizer): Favourite[][][] {
-    const candidates = Array.from(this.seen, ([token, counts]) => ({ token, counts, of: this.occurrences(counts) }));
-    const common = candidates.filter(({ of }) => of >= fewest);
+    const common = this.byFrequency().filter(({ of }) => of >= fewest);
     return Array.from({ length: this.layers }, (_, layer) =>
       Array.from({ length: this.experts }, (_, expert) => {
         const e = layer * this.experts + expert;

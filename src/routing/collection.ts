@@ -18,6 +18,8 @@ export interface LanguageRouting {
   entropy: readonly number[];
   /** What each expert took most, the most typical first: [layer][expert]. */
   favourites: readonly (readonly (readonly Favourite[])[])[];
+  /** The tokens that occurred most, and how often, in descending order: by them languages are alike before any expert sees them. */
+  common: readonly (readonly [token: number, count: number])[];
 }
 
 /** A token of the vocabulary and an expert that sees much of it. */

@@ -72,7 +72,7 @@ function wrong(value: unknown): string | undefined {
 }
 
 function wrongLanguage(language: Fields, layers: number, experts: number): string | undefined {
-  const { documents, bytes, tokens, counts, probability, entropy, favourites } = language as Fields &
+  const { documents, bytes, tokens, counts, probability, entropy, favourites, common } = language as Fields &
     Partial<LanguageRouting>;
   if (![documents, bytes, tokens].every(isCount) || tokens === 0) return "no counts of documents, bytes and tokens";
   const table = (rows: unknown, holds: (cell: unknown) => boolean) =>
@@ -85,7 +85,8 @@ function wrongLanguage(language: Fields, layers: number, experts: number): strin
   if (!table(probability, isShare)) return `probabilities are not ${layers} layers of ${experts} experts`;
   const known = Array.isArray(entropy) && entropy.length === layers && entropy.every((nats) => nats >= 0);
   if (!known) return `no entropy of ${layers} layers`;
-  return table(favourites, isFavourites) ? undefined : "no favourites of each expert";
+  if (!table(favourites, isFavourites)) return "no favourites of each expert";
+  return Array.isArray(common) && common.length > 0 && common.every(isTokenCount) ? undefined : "no common tokens";
 }
 
 const isFavourites = (cell: unknown) =>
@@ -98,3 +99,6 @@ const isFavourites = (cell: unknown) =>
       isCount(liked.count) &&
       isCount(liked.of),
   );
+
+const isTokenCount = (pair: unknown) =>
+  Array.isArray(pair) && pair.length === 2 && pair.every(isCount) && pair[1] !== 0;

@@ -6,7 +6,7 @@ import type { Collection, LanguageRouting } from "../../src/routing/collection.t
 import { distances } from "../../src/routing/distance.ts";
 import { permutationsOf } from "../../src/routing/mantel.ts";
 import { nearestOf, neighbourScore } from "../../src/routing/neighbours.ts";
-import { measures } from "../../src/routing/predictors.ts";
+import { measures, type Predictor } from "../../src/routing/predictors.ts";
 
 const experts = 4;
 const counts = (expert: number, extra: number) =>
@@ -22,6 +22,10 @@ function language(label: string, script: number, family: number, salt: number): 
     probability: layers.map((layer) => layer.map((count) => count / tokens)),
     entropy: [1, 1],
     favourites: layers.map((layer) => layer.map(() => [])),
+    common: [
+      [salt % 5, 3],
+      [9, 1],
+    ],
   };
 }
 
@@ -117,7 +121,13 @@ test("predictors: by hand", () => {
     latitude: 43,
     longitude: -3,
   };
-  const { tree, genus, features, place, script } = measures;
+  const measure = (name: Predictor) => ({
+    has: (language: Language) => measures[name].has({ language, tokens: new Map() }),
+    between: (a: Language, b: Language) =>
+      measures[name].between({ language: a, tokens: new Map() }, { language: b, tokens: new Map() }),
+  });
+  const [tree, genus, features] = [measure("tree"), measure("genus"), measure("features")];
+  const [place, script] = [measure("place"), measure("script")];
   expect(tree.between(german, dutch)).toBeCloseTo(1 - 6 / 8, 12);
   expect(tree.between(german, hindi)).toBeCloseTo(1 - 4 / 9, 12);
   expect(tree.between(german, basque)).toBe(1);
@@ -136,6 +146,11 @@ test("predictors: by hand", () => {
   });
   expect(features.between(known(1, 0), known(2, 0))).toBeCloseTo(0.5, 12);
   expect(features.between(known(1, 0), known(1, 20))).toBeNaN();
+  const words = (...shares: [number, number][]) => ({ language: german, tokens: new Map(shares) });
+  const { tokens } = measures;
+  expect(tokens.between(words([1, 1]), words([2, 1]))).toBe(1);
+  expect(tokens.between(words([1, 0.5], [2, 0.5]), words([2, 0.5], [3, 0.5]))).toBeCloseTo(Math.sqrt(0.5), 12);
+  expect(tokens.between(words([1, 0.5], [2, 0.5]), words([1, 0.5], [2, 0.5]))).toBe(0);
 });
 
 test("neighbours: what has no relative is not scored; of equals the first is nearest", () => {

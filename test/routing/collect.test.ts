@@ -120,6 +120,17 @@ test("favourites: tokens that an expert sees more of than of others, the counts 
   expect(languages.flatMap(({ favourites }) => favourites.flat(2)).length).toBeGreaterThan(0);
 });
 
+test("common tokens: how often each occurred, the most frequent first", async () => {
+  const texts = [{ language: "und", text: "abbcccaccc" }];
+  const [found] = await collect(pass, tokenised(texts, tokenizer, everything));
+  const [c, a, b] = ["c", "a", "b"].map((text) => tokenizer.encode(text)[0]!) as [number, number, number];
+  expect(found!.common).toEqual([
+    [c, 6],
+    [a, 2],
+    [b, 2],
+  ]);
+});
+
 test("stops when told to, and refuses a model without experts", async () => {
   const stopped = AbortSignal.abort();
   const run = collect(pass, tokenised(documents, tokenizer, everything), { signal: stopped });

@@ -21,6 +21,7 @@ const language = (name: string, ...counts: number[][]): LanguageRouting => {
     probability: counts.map((layer) => layer.map((count) => count / tokens)),
     entropy: counts.map(() => Math.log(2)),
     favourites: counts.map((layer) => layer.map(() => [{ token: 7, text: "<E2>", count: 3, of: 4 }])),
+    common: [[7, 4]],
   };
 };
 

@@ -13,7 +13,6 @@ const names = {
   place: "distance on the Earth",
   script: "script",
   tokens: "tokens in common",
-  tokens: "tokens",
 } as const;
 
 const scripts = new Intl.DisplayNames("en", { type: "script" });
