@@ -1,5 +1,5 @@
 /** One process at a time in a folder: a file that names who is there, and is known to be stale when that process is gone. */
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { removeLeftovers, temporaryFor } from "../base/atomic.ts";
 import { LolaError } from "../base/errors.ts";
@@ -24,15 +24,8 @@ export function takeLock(path: string): () => void {
   try {
     removeLeftovers(path);
     writeFileSync(draft, `${JSON.stringify(own)}\n`);
-    for (;;) {
-      try {
-        linkSync(draft, path);
-        return () => rmSync(path, { force: true });
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-      }
-      removeStale(path);
-    }
+    take(path, draft);
+    return () => rmSync(path, { force: true });
   } catch (error) {
     throw unwritable(path, error);
   } finally {
@@ -40,31 +33,37 @@ export function takeLock(path: string): () => void {
   }
 }
 
-/** Removes a lock whose process has ended. @throws LolaError "usage" if it lives, or may */
-function removeStale(path: string): void {
-  const found = read(path);
-  // Let go of meanwhile.
-  if (found === undefined) return;
+/** Makes `path` a link to `draft`. @throws LolaError "usage" if its owner lives, or may */
+function take(path: string, draft: string): void {
+  for (;;) {
+    try {
+      linkSync(draft, path);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    }
+    const found = read(path);
+    // Let go of meanwhile.
+    if (found === undefined) continue;
+    refuseLiving(path, found);
+    // Only who holds the lock on removing this very owner's removes it: whoever read of it before may come later.
+    const removal = `${path}.${new Bun.CryptoHasher("sha256").update(found).digest("hex").slice(0, 16)}`;
+    take(removal, draft);
+    if (read(path) === found) rmSync(path);
+    rmSync(removal);
+  }
+}
+
+/** @throws LolaError "usage" if the process that a lock names lives, or may */
+function refuseLiving(path: string, found: string): void {
   const owner = parse(found);
-  if (owner && (owner.host !== hostname() || (owner.started !== "" && owner.started === startOf(owner.pid)))) {
-    const where = owner.host === hostname() ? "" : ` on ${owner.host}`;
-    throw new LolaError(
-      "usage",
-      `process ${owner.pid}${where} is training in this folder: ${path}`,
-      where === "" ? "wait for it, or stop it with Ctrl-C" : `wait for it; if it is gone, rm ${path}`,
-    );
-  }
-  // Two may come to this point: the second then moves the first one's new lock, sees it, and puts it back.
-  const moved = temporaryFor(path);
-  try {
-    renameSync(path, moved);
-    if (read(moved) !== found) linkSync(moved, path);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== "ENOENT" && code !== "EEXIST") throw error;
-  } finally {
-    rmSync(moved, { force: true });
-  }
+  if (!owner || (owner.host === hostname() && (owner.started === "" || owner.started !== startOf(owner.pid)))) return;
+  const where = owner.host === hostname() ? "" : ` on ${owner.host}`;
+  throw new LolaError(
+    "usage",
+    `process ${owner.pid}${where} is training in this folder: ${path}`,
+    where === "" ? "wait for it, or stop it with Ctrl-C" : `wait for it; if it is gone, rm ${path}`,
+  );
 }
 
 function read(path: string): string | undefined {

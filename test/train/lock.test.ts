@@ -36,18 +36,36 @@ test("of another machine: nobody here can know", () => {
   rmSync(path);
 });
 
-test("ten processes at once over a stale lock: one gets it", async () => {
-  put({ host, pid: process.pid, started: "12" });
+test("ten processes at once over a stale lock: one gets it, however late the others come", async () => {
   const script = `
     import { takeLock } from ${JSON.stringify(join(import.meta.dir, "../../src/train/lock.ts"))};
-    await Bun.stdin.text();
-    try { takeLock(${JSON.stringify(path)}); console.log("mine"); } catch (error) { console.log(error.kind); }
-    await Bun.sleep(1500);`;
-  const children = Array.from({ length: 10 }, () =>
-    Bun.spawn([process.execPath, "-e", script], { stdin: "pipe", stderr: "pipe" }),
-  );
-  await Bun.sleep(500);
-  for (const { stdin } of children) stdin.end();
-  const told = await Promise.all(children.map(({ stdout }) => new Response(stdout).text()));
-  expect(told.map((line) => line.trim()).sort()).toEqual(["mine", ...Array(9).fill("usage")]);
+    process.stdout.write("ready ");
+    for await (const _ of console) {
+      try { takeLock(${JSON.stringify(path)}); process.stdout.write("mine "); } catch (error) { process.stdout.write(error.kind + " "); }
+    }`;
+  const children = Array.from({ length: 10 }, () => {
+    const child = Bun.spawn([process.execPath, "-e", script], { stdin: "pipe", stderr: "inherit" });
+    return { child, words: words(child.stdout) };
+  });
+  const answers = () => Promise.all(children.map(async ({ words }) => (await words.next()).value));
+  await answers();
+  for (let round = 0; round < 20; round++) {
+    put({ host, pid: process.pid, started: String(round) });
+    for (const { child } of children) child.stdin.write("go\n");
+    for (const { child } of children) child.stdin.flush();
+    expect((await answers()).sort()).toEqual(["mine", ...Array(9).fill("usage")]);
+  }
+  for (const { child } of children) child.stdin.end();
+  await Promise.all(children.map(({ child }) => child.exited));
+  expect(readdirSync(root)).toEqual(["lock"]);
+  rmSync(path);
 }, 20_000);
+
+async function* words(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  let rest = "";
+  for await (const piece of stream.pipeThrough(new TextDecoderStream())) {
+    const whole = (rest + piece).split(" ");
+    rest = whole.pop() ?? "";
+    yield* whole;
+  }
+}
