@@ -62,9 +62,10 @@ test("ten processes at once over a stale lock: one gets it, however late the oth
 }, 20_000);
 
 async function* words(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
   let rest = "";
-  for await (const piece of stream.pipeThrough(new TextDecoderStream())) {
-    const whole = (rest + piece).split(" ");
+  for await (const piece of stream) {
+    const whole = (rest + decoder.decode(piece, { stream: true })).split(" ");
     rest = whole.pop() ?? "";
     yield* whole;
   }
