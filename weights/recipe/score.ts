@@ -42,7 +42,7 @@ await scoreDocuments(
   likelihood,
   model.tokenizer,
   numbered(documents),
-  { eos, vocabulary, context, stride: context / 4 },
+  { eos, vocabulary, context, stride: context / 16 },
   {
     done: (sample) => bits.set(sample.language, sample.bits / sample.bytes),
     progress: (bytes) => console.error(`${bytes} bytes`),
