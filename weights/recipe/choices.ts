@@ -18,6 +18,8 @@ import { lettersOf } from "./message.ts";
 const [most, least] = [200, 20];
 /** Letters of English that a message must have. */
 const messageLetters = 25;
+/** Bytes of a continuation, at most: as many tokens, if its script is new to the tokenizer; the model reads 512. */
+const longest = 500;
 
 const out = process.argv[2];
 if (!out || !existsSync(join(out, "corpus/heldout"))) {
@@ -42,7 +44,10 @@ save("emoji_name", "which name of an emoji has the meaning of an English one", a
 async function continuations(): Promise<Map<string, Choice[]>> {
   const found = new Map<string, Choice[]>();
   for (const { language, text } of await declaration()) {
-    const pairs = text.split("\n").flatMap((paragraph) => halves(paragraph, "und") ?? []);
+    const pairs = text
+      .split("\n")
+      .flatMap((paragraph) => halves(paragraph, "und") ?? [])
+      .filter(({ answer }) => Buffer.byteLength(answer) <= longest);
     found.set(language, choicesOf(`udhr ${language}`, pairs));
   }
   return found;
