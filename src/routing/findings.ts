@@ -67,6 +67,8 @@ export function findings({ tests, neighbours, languages, cophenetic }: Claim): s
       "With the family tree taken away, common tokens still go with routing",
       "With the family tree taken away, nothing of common tokens is left",
     ),
+    strongest(tests, "script", "Script"),
+    strongest(tests, "tree", "The family tree"),
     neighbour(score("family"), "family"),
     neighbour(score("genus"), "genus"),
     said(
@@ -86,6 +88,27 @@ function said(test: TestResult | undefined, found: string, nothing: string): str
   if (!test?.mantel) return undefined;
   const { r, p } = test.mantel;
   return `${p <= 0.05 ? found : nothing} (Mantel's r ${r.toFixed(3)}, p ${pValue(p)}, ${test.languages} languages).`;
+}
+
+/** In which layer one kind of distance goes most with routing, of those where its own test passes chance. */
+function strongest(tests: readonly TestResult[], predictor: Test["predictor"], subject: string): string | undefined {
+  const layers = tests.filter(
+    (test) =>
+      test.predictor === predictor &&
+      test.layer !== null &&
+      test.controls.length === 0 &&
+      test.script === null &&
+      test.correlation === plain.correlation &&
+      test.metric === plain.metric &&
+      !test.shuffled,
+  );
+  const tested = layers.flatMap(({ layer, mantel }) =>
+    layer === null || mantel === null ? [] : [{ layer, ...mantel }],
+  );
+  const [most] = tested.toSorted((a, b) => b.r - a.r);
+  if (!most || tested.length < 2 || most.p > 0.05) return undefined;
+  const each = tested.map(({ layer, r }) => `${r.toFixed(3)} in layer ${layer}`);
+  return `${subject} goes most with the routing of layer ${most.layer} (Mantel's r ${new Intl.ListFormat("en-GB").format(each)}).`;
 }
 
 function neighbour(neighbours: Neighbours | undefined, of: string): string | undefined {

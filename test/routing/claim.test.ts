@@ -4,6 +4,8 @@ import type { Language } from "../../src/data/languages.ts";
 import { testClaim } from "../../src/routing/claim.ts";
 import type { Collection, LanguageRouting } from "../../src/routing/collection.ts";
 import { distances } from "../../src/routing/distance.ts";
+import { testName } from "../../src/routing/figures/claim-chart.ts";
+import { findings } from "../../src/routing/findings.ts";
 import { permutationsOf } from "../../src/routing/mantel.ts";
 import { nearestOf, neighbourScore } from "../../src/routing/neighbours.ts";
 import { measures, type Predictor } from "../../src/routing/predictors.ts";
@@ -94,6 +96,23 @@ test("layer by layer, with controls: family where family is, script where script
   // 7 of the other 23 are relatives.
   expect(Math.abs(near("family", 3).chance - 7 / 23)).toBeLessThan(0.03);
   expect(await testClaim(collection, table, { permutations: 500 })).toEqual(claim);
+  const said = findings(claim);
+  expect(said.filter((sentence) => /most with the routing/.test(sentence))).toEqual([
+    expect.stringMatching(
+      /^Script goes most with the routing of layer 1 \(Mantel's r 0\.\d+ in layer 1 and -?0\.\d+ in layer 3\)\.$/,
+    ),
+    expect.stringMatching(/^The family tree goes most with the routing of layer 3 \(/),
+  ]);
+});
+
+test("a test's name lists what is taken away", () => {
+  const tree = { predictor: "tree", correlation: "spearman", metric: "js", script: null, layer: null, shuffled: false };
+  const named = (controls: Predictor[]) =>
+    testName({ ...tree, controls, languages: 0, leftOut: [], mantel: null } as Parameters<typeof testName>[0]);
+  expect(named([])).toBe("family tree");
+  expect(named(["tokens", "script", "place"])).toBe(
+    "family tree, less tokens in common, script and distance on the Earth",
+  );
 });
 
 test("stops when told to", async () => {

@@ -3,8 +3,10 @@ import { ticks } from "../../base/scale.ts";
 import type { TestResult } from "../claim.ts";
 import { at, type Figure, fullWidth, ink, picture, rule, soft, words } from "./figure.ts";
 
-const box = { left: 400, right: 150, top: 40 };
 const tall = 20;
+
+/** About as wide as a letter of a label is at most, in pixels. */
+const letter = 6.2;
 
 const names = {
   tree: "family tree",
@@ -20,11 +22,13 @@ const scripts = new Intl.DisplayNames("en", { type: "script" });
 /** "Latin" of "Latn". */
 export const scriptName = (code: string) => scripts.of(code) ?? code;
 
+const listed = (parts: readonly string[]) => new Intl.ListFormat("en-GB").format(parts);
+
 /** What a test is about: "family tree, script taken away, layer 3". */
 export function testName({ predictor, controls, layer, script, correlation, metric, shuffled }: TestResult): string {
   return [
     names[predictor],
-    ...(controls.length > 0 ? [`less ${controls.map((control) => names[control]).join(" and ")}`] : []),
+    ...(controls.length > 0 ? [`less ${listed(controls.map((control) => names[control]))}`] : []),
     ...(script === null ? [] : [`${scriptName(script)} only`]),
     ...(layer === null ? [] : [`layer ${layer}`]),
     ...(correlation === "pearson" ? ["Pearson"] : []),
@@ -40,6 +44,8 @@ export function claimChart(
   permutations: number,
 ): Figure {
   const shown = tests.filter(({ mantel }) => mantel !== null);
+  const longest = Math.max(0, ...shown.map((test) => testName(test).length));
+  const box = { left: Math.ceil(longest * letter) + 20, right: 150, top: 40 };
   const values = shown.flatMap(({ mantel }) => [mantel!.r, mantel!.chance]);
   const [low, high] = [Math.min(-0.05, ...values), Math.max(0.1, ...values)];
   const x = (r: number) => box.left + ((r - low) / (high - low)) * (fullWidth - box.left - box.right);
