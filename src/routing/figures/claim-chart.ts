@@ -6,7 +6,7 @@ import { at, type Figure, fullWidth, ink, picture, rule, soft, words } from "./f
 const tall = 20;
 
 /** About as wide as a letter of a label is at most, in pixels. */
-const letter = 6.2;
+const letter = 5.6;
 
 const names = {
   tree: "family tree",
