@@ -55,7 +55,7 @@ export const sessionFlags = {
     type: "integer",
     value: "N",
     min: 2,
-    doc: "positions to keep, of prompt and text together (default: the model's context)",
+    doc: "positions to keep, of prompt and text together (default: as many as they can take, at most the model's context)",
     category: "Model and engine",
     setting: true,
   },

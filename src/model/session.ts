@@ -46,12 +46,15 @@ export interface Scores {
   probs: Float32Array[];
 }
 
+/** Rows of one prefill run, at most, where nothing else is said. */
+export const prefillRows = 512;
+
 export interface SessionOptions {
   /** Positions to keep, at most the model's context. */
   context?: number;
   /** How keys and values are kept; default: f32. */
   cache?: CacheType;
-  /** Rows of one prefill run. */
+  /** Rows of one prefill run; default: `prefillRows`. */
   chunk?: number;
   /** Ids from here on are never drawn: the tokenizer's size. */
   allowed?: number;
@@ -86,7 +89,7 @@ export class Session {
     options: SessionOptions = {},
   ) {
     this.context = Math.min(options.context ?? config.context, config.context);
-    this.chunk = Math.min(options.chunk ?? 512, this.context);
+    this.chunk = Math.min(options.chunk ?? prefillRows, this.context);
     this.allowed = Math.min(options.allowed ?? config.vocabulary, config.vocabulary);
     this.cache = createCache(device, config, 1, this.context, options.cache);
     this.runner = weights.pool ? new Offload(device, weights.pool) : device;

@@ -159,3 +159,23 @@ test("lola generate --ctx", async () => {
   expect([long.code, long.err]).toEqual([2, expect.stringContaining("context holds 16")]);
   expect((await generate("--ctx", "2000", "a")).code).toBe(2);
 });
+
+test("lola generate keeps no more positions than it can fill, and writes the same text", async () => {
+  const ids = Array.from({ length: 20 }, (_, i) => 300 + i).join();
+  const generate = async (...args: string[]) => {
+    const flags = ["-m", q4, "--device", "cpu", "--greedy", "--prompt-ids", ids, "--json"];
+    const { out } = await lola(["generate", ...flags, ...args]);
+    const { samples, memory } = JSON.parse(out);
+    return { ids: samples[0].ids as number[], cache: memory.cache as number };
+  };
+  const each = config.layers * 2 * config.width * 4;
+  const [few, all, many] = [
+    await generate("-n", "30"),
+    await generate("-n", "30", "--ctx", "1024"),
+    await generate("-n", "600"),
+  ];
+  expect([few.cache / each, all.cache / each, many.cache / each]).toEqual([512, 1024, 620]);
+  expect(few.ids).toEqual(all.ids);
+  expect(many.ids).toHaveLength(600);
+  expect(many.ids.slice(0, 30)).toEqual(few.ids);
+}, 60_000);

@@ -104,12 +104,15 @@ export const generate = defineCommand({
     const prompt = await readPrompt({ args: context.args, file: flags.file, ids: flags.promptIds }, notes);
     const { source, adapters, close } = await openAdapted(flags.model, flags.adapter, notes);
     const { tokenizerOf } = await import("../../model/open.ts");
+    const { prefillRows } = await import("../../model/session.ts");
     const tokenizer = tokenizerOf(source);
     const all = [...prompt.ids, ...tokenizer.encode(prompt.text)];
     const { context: positions = source.config.context } = sessionOptions(source, flags);
     const ids = fitPrompt(all, { context: positions, ...flags });
     if (ids.length < all.length) notes.warn(`prompt cut from ${all.length} to ${ids.length} tokens`);
-    const loaded = await loadOn(source, tokenizer, flags, notes, adapters);
+    // Room for no more than prompt and text can take, but for a whole run of the prefill, so that all are cut alike.
+    const ctx = flags.ctx ?? Math.min(positions, Math.max(prefillRows, ids.length + flags.maxTokens));
+    const loaded = await loadOn(source, tokenizer, { ...flags, ctx }, notes, adapters);
     try {
       notes.tell(sampling.temperature > 0 ? `${loaded.why}; seed ${sampling.seed}` : loaded.why);
       return await generateSamples(context, loaded, adapters, ids, sampling);
